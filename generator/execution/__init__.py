@@ -1,0 +1,1 @@
+"""Running the cells of notes, and judging what came out. Imports only `model` and `memo` of the garden."""
