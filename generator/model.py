@@ -13,6 +13,7 @@ Two conventions hold everywhere:
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
@@ -37,6 +38,30 @@ GRADES: tuple[Grade, ...] = (
     "checked",
 )
 """Weakest first: a note's grade is the first of these that one of its cells has."""
+
+
+def slugify(text: str) -> str:
+    """The address form of one name: NFC, lower case, runs of anything but letters, digits, `_`, `.`, `~`
+    become one `-`; never empty. `"Covariance matrix"` → `"covariance-matrix"`."""
+    words = "".join(
+        c if c.isalnum() or c in "_.~" or unicodedata.category(c)[0] == "M" else "-"
+        for c in unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+    )
+    return "-".join(part for part in words.split("-") if part).strip(".") or "-"
+
+
+def slug_of(path: str) -> Slug:
+    """The slug of the note at `path` (relative to the vault): each part slugified, the suffix dropped."""
+    stem = path.removesuffix(".md").removesuffix(".ipynb").strip("/")
+    return Slug("/".join(slugify(part) for part in stem.split("/") if part) or "-")
+
+
+def anchor_of(text: str) -> str:
+    """The anchor of a heading, as GitHub makes it: lower case, punctuation dropped, spaces to hyphens."""
+    kept = "".join(
+        c for c in text.strip().lower() if c.isalnum() or c in " -_" or unicodedata.category(c)[0] == "M"
+    )
+    return unicodedata.normalize("NFC", "-".join(kept.split())) or "section"
 
 
 class Html(str):
@@ -166,7 +191,14 @@ class FootnoteHole:
     n: int
 
 
-Hole = IdHole | LinkHole | LinkEnd | UrlHole | EmbedHole | CellHole | FootnoteHole
+@dataclass(frozen=True, slots=True)
+class TagHole:
+    """A tag in running text, as written, without its `#`."""
+
+    name: str
+
+
+Hole = IdHole | LinkHole | LinkEnd | UrlHole | EmbedHole | CellHole | FootnoteHole | TagHole
 Body = tuple[str | Hole, ...]
 """HTML with holes. The strings are safe markup; holes are filled once the whole garden is known."""
 
@@ -200,12 +232,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
-    """A footnote: `label` as the author wrote it, shown as `number`; `refs` says how often it is cited."""
+    """A footnote: `label` as the author wrote it (`""` for an inline one), shown as `number`, cited `refs`
+    times; `range` is its place in the note's body, behind the main text."""
 
     label: str
     number: int
     refs: int
-    body: Body
+    range: Range
 
 
 LinkKind = Literal["link", "embed", "property", "uses"]
@@ -269,6 +302,7 @@ class Cell:
 class Note:
     """A parsed note: everything that one file says, knowing nothing of other files.
 
+    `body` holds the main text in `body[:main]` and the footnotes behind it.
     `properties` holds front matter that the generator does not interpret, as sorted pairs of key and
     text. `external` are the addresses outside the garden that it links to, in source order.
     `summary` is a plain-text description: the property or the first paragraph.
@@ -278,6 +312,7 @@ class Note:
     slug: Slug
     title: str
     body: Body
+    main: int
     aliases: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     created: str | None = None

@@ -1,0 +1,188 @@
+"""Syntax of MyST and Quarto that notes bring along: directives, colon fences, roles, targets, block breaks.
+
+What has a counterpart in the dialect becomes it (admonitions are callouts, figures are images); what has
+none stays readable as text and is reported once for each name.
+"""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from mdit_py_plugins.colon_fence import colon_fence_plugin
+
+from generator.syntax.callout import TYPES, callout_tokens, default_title
+from generator.syntax.cells import language
+
+_ADMONITIONS = frozenset(TYPES) | {
+    "admonition",
+    "seealso",
+    "dropdown",
+    "versionadded",
+    "versionchanged",
+    "deprecated",
+    "topic",
+}
+_TEXT_ROLES = frozenset(
+    ["ref", "numref", "eq", "term", "abbr", "any", "download", "std:ref", "std:doc", "sub", "sup"]
+)
+
+
+def foreign_plugin(md: MarkdownIt) -> None:
+    """Directives are unfolded right after block parsing; roles are an inline rule."""
+    md.use(colon_fence_plugin)
+    md.core.ruler.after("block", "foreign", _unfold)
+    md.inline.ruler.before("backticks", "role", _role)
+
+
+def _unfold(state: StateCore) -> None:
+    state.tokens = _unfolded(state.tokens, state, depth=0)
+
+
+def _unfolded(tokens: list[Token], state: StateCore, depth: int) -> list[Token]:
+    out: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        token = tokens[i]
+        if token.type in ("fence", "colon_fence") and depth < 20 and _is_directive(token):
+            out.extend(_directive(token, state, depth))
+        elif token.type == "paragraph_open" and _is_mark(tokens[i + 1], tokens[i + 3 : i + 4], state):
+            i += 2
+        else:
+            out.append(token)
+        i += 1
+    return out
+
+
+def _is_mark(inline: Token, following: list[Token], state: StateCore) -> bool:
+    """Whether a paragraph is a MyST target `(name)=` or, in a notebook, a block break `+++`.
+
+    A target becomes the block id of what follows, unless that has one.
+    """
+    text = inline.content.strip()
+    if text.startswith("(") and text.endswith(")=") and "\n" not in text and " " not in text:
+        name = text[1:-2].replace("_", "-")
+        if following and name.replace("-", "").isalnum() and name.isascii():
+            following[0].meta = {"block_id": name, "block_id_line": 0, **following[0].meta}
+        return True
+    return bool(state.env.get("notebook")) and text.startswith("+++") and "\n" not in text
+
+
+def _is_directive(token: Token) -> bool:
+    if token.type == "colon_fence":
+        return True
+    info = token.info.strip()
+    return info.startswith("{") and "}" in info and language(info)[0] != "cell"
+
+
+def _directive(token: Token, state: StateCore, depth: int) -> list[Token]:
+    name, argument = _name(token.info)
+    body, skipped = _without_options(token.content)
+    line = (token.map[0] if token.map else 0) + 1 + skipped
+    if name in _ADMONITIONS or name.startswith("callout-"):
+        kind = name.removeprefix("callout-")
+        title = argument or default_title("note" if kind in ("admonition", "topic") else kind)
+        fold = "-" if kind == "dropdown" else ""
+        inner = _blocks(body, state, line, depth, token.level + 1)
+        return callout_tokens(kind, title, fold, line - 1, inner, token.level)
+    if name in ("figure", "image"):
+        return _blocks(f"![[{argument}]]\n\n{body}", state, line, depth, token.level)
+    if name == "math":
+        return [Token("math_block", "math", 0, content=body, map=token.map, block=True, level=token.level)]
+    if name == "toctree":
+        return _blocks(_contents(body), state, line, depth, token.level)
+    if token.type == "colon_fence":
+        return _blocks(body, state, line, depth, token.level)
+    token.type = "fence"
+    token.meta = {**token.meta, "foreign": name}
+    return [token]
+
+
+def _name(info: str) -> tuple[str, str]:
+    """Name and argument of `{note} Title`, `note Title` or Quarto's `{.callout-note title="…"}`."""
+    text = info.strip()
+    if not text.startswith("{"):
+        name, _, argument = text.partition(" ")
+        return name.lower(), argument.strip()
+    inside, _, argument = text[1:].partition("}")
+    if inside.startswith("."):
+        name, _, attributes = inside[1:].partition(" ")
+        _, _, title = attributes.partition('title="')
+        return name.lower(), title.partition('"')[0]
+    return inside.strip().lower(), argument.strip()
+
+
+def _without_options(content: str) -> tuple[str, int]:
+    """The content of a directive without its `:option: value` lines, and how many those were."""
+    lines = content.split("\n")
+    n = 0
+    while (
+        n < len(lines) and lines[n].startswith(":") and ":" in lines[n][1:] and not lines[n].startswith(":::")
+    ):
+        n += 1
+    return "\n".join(lines[n:]), n
+
+
+def _contents(body: str) -> str:
+    """A toctree as a list of links."""
+    entries = []
+    for line in (text.strip() for text in body.split("\n")):
+        title, angle, target = line.partition("<")
+        if line:
+            target = target.rstrip(">") if angle else line
+            entries.append(f"- [[{target}|{title.strip()}]]" if angle else f"- [[{target}]]")
+    return "\n".join(entries)
+
+
+def _blocks(text: str, state: StateCore, line: int, depth: int, level: int) -> list[Token]:
+    """Parse `text`, which stands at `line` of the note, as blocks."""
+    tokens: list[Token] = []
+    state.md.block.parse(text, state.md, state.env, tokens)
+    for token in tokens:
+        token.level += level
+        if token.map:
+            token.map = [token.map[0] + line, token.map[1] + line]
+    return _unfolded(tokens, state, depth + 1)
+
+
+def _role(state: StateInline, silent: bool) -> bool:
+    """`{name}`text``: the role's text, as code or as words."""
+    start = state.pos
+    if state.src[start] != "{":
+        return False
+    brace = state.src.find("}", start, min(state.posMax, start + 60))
+    if brace < 0 or not state.src.startswith("`", brace + 1):
+        return False
+    name = state.src[start + 1 : brace]
+    if not name or not all(c.isalnum() or c in "_-+:." for c in name):
+        return False
+    ticks = brace + 1
+    while ticks < state.posMax and state.src[ticks] == "`":
+        ticks += 1
+    fence = state.src[brace + 1 : ticks]
+    end = state.src.find(fence, ticks, state.posMax)
+    if end < 0:
+        return False
+    if not silent:
+        _push_role(state, name, state.src[ticks:end].replace("\n", " ").strip(), start)
+    state.pos = end + len(fence)
+    return True
+
+
+def _push_role(state: StateInline, name: str, content: str, start: int) -> None:
+    text, angle, target = content.partition("<")
+    words, target = (text.strip(), target.rstrip(">")) if angle else (content, content)
+    if name in ("math", "eval:math"):
+        state.push("math_inline", "math", 0).content = content
+        return
+    if name == "doc":
+        token = state.push("wikilink_open", "a", 1)
+        token.meta = {"target": target, "anchor": (), "text": words if angle else None, "pos": start}
+        if angle:
+            state.push("text", "", 0).content = words
+        state.push("wikilink_close", "a", -1)
+        return
+    token = state.push("role_text" if name in _TEXT_ROLES else "role_code", "", 0)
+    token.content = words.rpartition(".")[2] if content.startswith("~") else words
+    token.meta = {"role": name, "pos": start}
