@@ -1,0 +1,221 @@
+// Hover a link to a note, or reach it with the keyboard, and see the note without leaving this one.
+//
+// Cards form a stack: a link inside a card opens the next one, and a card closes after those above it.
+// What is shown is a fragment that the build made; ids in it are `data-anchor`, so they never
+// collide with those of the page. Works by delegation: pages and cards that appear later need no set-up.
+import { parse } from "./trust.js";
+
+const DELAY = 200; // before a card opens: a pointer that only passes by opens nothing
+const GRACE = 260; // before it closes: time to move into it
+const EDGE = 12; // from the edge of the window
+const GAP = 6; // from the link
+
+const cards = []; // { link, element, byKeyboard }
+const fragments = new Map(); // URL of a fragment → promise of its document, or of null
+let opening = 0;
+let closing = 0;
+let pending = null;
+
+const previewable = (target) => target.closest?.("a[data-preview], .footnote-ref > a, a[data-link='found'][href]");
+
+// ---------------------------------------------------------------- what to show
+
+const IMAGE = /\.(?:png|jpe?g|gif|svg|webp|avif)$/i;
+const FRAME = /\.pdf$/i;
+
+/** The element to show for a link, or null where there is nothing to show. */
+async function content(link) {
+  if (link.matches(".footnote-ref > a")) return footnote(link);
+  if (link.dataset.preview) return excerpt(await fragment(base(link, link.dataset.preview)), link.hash);
+  const path = link.pathname;
+  if (IMAGE.test(path)) return Object.assign(document.createElement("img"), { src: link.href, alt: link.textContent });
+  if (FRAME.test(path)) return Object.assign(document.createElement("iframe"), { src: link.href, title: link.textContent });
+  return null;
+}
+
+// A data attribute is not resolved by the browser, as `href` is; cards resolve theirs when they are made.
+const base = (link, relative) => new URL(relative, document.baseURI).href;
+
+function fragment(url) {
+  if (!fragments.has(url)) fragments.set(url, load(url));
+  return fragments.get(url);
+}
+
+async function load(url) {
+  try {
+    const answer = await fetch(url);
+    if (!answer.ok) return null;
+    const page = parse(await answer.text());
+    rebase(page, url);
+    return page.querySelector(".preview");
+  } catch {
+    fragments.delete(url); // offline now, perhaps not later
+    return null;
+  }
+}
+
+// Addresses in a fragment are relative to its own file.
+function rebase(page, url) {
+  for (const name of ["href", "src", "poster", "data-preview"]) {
+    for (const element of page.querySelectorAll(`[${name}]`)) {
+      element.setAttribute(name, new URL(element.getAttribute(name), url).href);
+    }
+  }
+}
+
+/** A copy of the fragment, or of the part of it that `hash` names. */
+function excerpt(preview, hash) {
+  if (!preview) return null;
+  const copy = document.importNode(preview, true);
+  const anchor = decodeURIComponent(hash.slice(1));
+  const target = anchor && copy.querySelector(`[data-anchor="${CSS.escape(anchor)}"]`);
+  if (target) copy.querySelector(".preview-body").replaceChildren(...part(target));
+  return copy;
+}
+
+/** A heading stands for its section: itself and what follows, up to the next heading as high. */
+function part(target) {
+  const level = /^H([1-6])$/.exec(target.tagName)?.[1];
+  if (!level) return [target];
+  const nodes = [target];
+  for (let next = target.nextElementSibling; next; next = next.nextElementSibling) {
+    const other = /^H([1-6])$/.exec(next.tagName)?.[1];
+    if (other && other <= level) break;
+    nodes.push(next);
+  }
+  return nodes;
+}
+
+function footnote(link) {
+  const note = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+  if (!note) return null;
+  const box = document.createElement("div");
+  box.className = "preview preview-body";
+  box.append(...document.importNode(note, true).childNodes);
+  box.querySelector(".backrefs")?.remove();
+  for (const element of box.querySelectorAll("[id]")) element.removeAttribute("id");
+  return box;
+}
+
+// ---------------------------------------------------------------- opening and closing
+
+const depthOf = (node) => cards.findIndex((card) => card.element.contains(node)) + 1;
+
+async function open(link, byKeyboard) {
+  const depth = depthOf(link);
+  if (cards[depth]?.link === link) return;
+  const shown = await content(link);
+  if (pending !== link) return; // the pointer has moved on
+  close(depth);
+  if (!shown || !link.isConnected) return;
+  const element = document.createElement("aside");
+  element.className = "preview-card";
+  element.tabIndex = -1;
+  element.setAttribute("aria-label", `Preview: ${link.textContent.trim()}`);
+  element.append(shown);
+  document.body.append(element);
+  cards.push({ link, element, byKeyboard });
+  place(element, link);
+  for (const image of element.querySelectorAll("img")) image.addEventListener("load", () => place(element, link));
+}
+
+/** Closes every card from `depth` up, the last one first. */
+function close(depth) {
+  while (cards.length > depth) {
+    const { element, link } = cards.pop();
+    if (element.contains(document.activeElement)) link.focus();
+    element.remove();
+  }
+}
+
+/** Below the link if it fits there, else above, else where there is more room; never past an edge. */
+function place(element, link) {
+  const boxes = [...link.getClientRects()];
+  const at = boxes.find((box) => pointer.y >= box.top && pointer.y <= box.bottom) ?? boxes[0];
+  if (!at) return;
+  const { offsetWidth: width, offsetHeight: height } = element;
+  const below = innerHeight - at.bottom;
+  const top = below >= height + GAP + EDGE || below >= at.top ? at.bottom + GAP : at.top - GAP - height;
+  element.style.left = `${clamp(at.left, EDGE, innerWidth - width - EDGE)}px`;
+  element.style.top = `${clamp(top, EDGE, innerHeight - height - EDGE)}px`;
+}
+
+const clamp = (value, low, high) => Math.max(low, Math.min(value, high));
+
+function want(link, byKeyboard) {
+  clearTimeout(opening);
+  pending = link;
+  if (link.dataset.preview && !navigator.connection?.saveData) fragment(base(link, link.dataset.preview));
+  opening = setTimeout(() => open(link, byKeyboard), DELAY);
+}
+
+function leave(depth) {
+  clearTimeout(closing);
+  closing = setTimeout(() => close(depth), GRACE);
+}
+
+// ---------------------------------------------------------------- what the reader does
+
+const pointer = { x: -1, y: -1 };
+
+document.addEventListener("pointerover", (event) => {
+  if (event.pointerType === "touch") return;
+  pointer.x = event.clientX;
+  pointer.y = event.clientY;
+  const link = previewable(event.target);
+  if (link) {
+    const depth = depthOf(link);
+    clearTimeout(closing);
+    if (cards[depth] && cards[depth].link !== link) leave(depth);
+    if (pending !== link || !cards[depth]) want(link, false);
+    return;
+  }
+  clearTimeout(opening);
+  pending = null;
+  const depth = depthOf(event.target);
+  if (cards.length > depth && !cards[depth].byKeyboard) leave(depth);
+  else clearTimeout(closing);
+});
+
+document.documentElement.addEventListener("pointerleave", () => {
+  clearTimeout(opening);
+  pending = null;
+});
+
+document.addEventListener("focusin", (event) => {
+  const link = previewable(event.target);
+  if (link?.matches(":focus-visible")) {
+    close(depthOf(link));
+    want(link, true);
+  } else if (!event.target.matches(".preview-card")) {
+    close(depthOf(event.target));
+  }
+});
+
+document.addEventListener("focusout", (event) => {
+  if (event.target === pending) {
+    clearTimeout(opening);
+    pending = null;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && (cards.length || pending)) {
+    clearTimeout(opening);
+    pending = null;
+    close(Math.max(0, cards.length - 1));
+  } else if (event.key === "ArrowDown" && cards.at(-1)?.link === document.activeElement) {
+    // The way into a card by keyboard: Tab goes on to the next link, as everywhere.
+    event.preventDefault();
+    const { element } = cards.at(-1);
+    (element.querySelector("a[href], button, summary") ?? element).focus();
+  }
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.(".preview-card")) close(0);
+});
+
+addEventListener("scroll", (event) => {
+  if (event.target === document) close(0);
+}, { capture: true, passive: true });
