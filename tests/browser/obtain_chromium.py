@@ -1,7 +1,7 @@
 """A Chromium for the browser tests: found on this machine, or obtained.
 
-`python tests/browser/obtain_chromium.py` says on one line which browser the tests will use, and exits with 1 if
-there is none and none could be had. Tests call `find`.
+Run as a program, it says on one line which browser the tests will use, and exits with 1 if there is none and
+none could be had. Tests call `find`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
 
 
 def find() -> str | None:
-    """Path of the first browser that starts: the one named by CHROMIUM, the system's, then Playwright's own."""
+    """Path of the first browser that starts: CHROMIUM's, the system's, then Playwright's own."""
     return next((path for path in candidates() if starts(path)), None)
 
 
@@ -42,7 +42,7 @@ def playwright_own() -> Iterator[str]:
 
 
 def starts(path: str) -> bool:
-    """Asked for its version, it answers: some distributions ship a `chromium` that only says where to get one."""
+    """Whether it tells its version; some distributions' `chromium` only says where to get one."""
     if not Path(path).is_file():
         return False
     try:
@@ -86,8 +86,8 @@ def main() -> int:
         browser = find() if how else None
     if browser is None:
         print(
-            "The browser tests need Chromium, and none could be installed. Install `chromium` or Google Chrome, "
-            "or set CHROMIUM to the path of one that starts.",
+            "The browser tests need Chromium, and none could be installed. Install `chromium` or "
+            "Google Chrome, or set CHROMIUM to the path of one that starts.",
             file=sys.stderr,
         )
         return 1
