@@ -80,7 +80,11 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> bool:
 
 def main() -> int:
     browser, how = find(), "found"
-    if browser is None and not os.environ.get("CHROMIUM"):
+    named = os.environ.get("CHROMIUM")
+    if browser is None and named:
+        print(f"CHROMIUM is {named}, which is no browser that starts.", file=sys.stderr)
+        return 1
+    if browser is None:
         print("No Chromium found; obtaining one for the browser tests", flush=True)
         how = next((done for done in obtain() if find()), "")
         browser = find() if how else None
