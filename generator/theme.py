@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .model import Html, OutPath, Page
+from .syntax import math
 
 if TYPE_CHECKING:
     from .config import Config
@@ -50,8 +51,8 @@ def render(page: Page, config: Config) -> bytes:
 def static_files() -> dict[OutPath, bytes]:
     """Everything a page loads, by its place in the site: one style sheet, scripts, fonts, icons, licences."""
     folder = _folder("static")
-    sheets = b"".join((folder / "css" / f"{name}.css").read_bytes() for name in SHEETS)
-    files = {OutPath("static/garden.css"): sheets}
+    sheets = [(folder / "css" / f"{name}.css").read_text("utf-8") for name in SHEETS]
+    files = {OutPath("static/garden.css"): "\n".join((*sheets, math.stylesheet())).encode()}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_file() and relative.parts[0] != "css":
