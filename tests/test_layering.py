@@ -36,7 +36,7 @@ LIBRARIES = {
     "nh3": {"syntax"},
     "yaml": {"syntax"},
     "math_core": {"syntax"},
-    "pygments": {"theme"},
+    "pygments": {"syntax"},
 }
 
 KEEPERS = {"disk", "memo", "theme", "config", "serve", "execution"}
