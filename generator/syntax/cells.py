@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import cast
+from typing import Any, cast
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -28,39 +28,22 @@ _TAGS = {
 }
 _QUARTO = {"echo": ("hide", "input"), "output": ("hide", "output"), "include": ("hide", "both")}
 _FOREIGN_KEYS = frozenset(
-    [
-        "tags",
-        "warning",
-        "message",
-        "fig-cap",
-        "fig-width",
-        "fig-height",
-        "fig-align",
-        "fig-alt",
-        "tbl-cap",
-        "code-fold",
-        "code-summary",
-        "code-line-numbers",
-        "column",
-        "cache",
-        "freeze",
-        "eval",
-        "id",
-        "lst-label",
-        "lst-cap",
-        "mystnb",
-        "name",
-        "caption",
-        "lineno-start",
-        "emphasize-lines",
-        "number-lines",
-        "slideshow",
-        "editable",
-        "error",
-        "outputId",
-        "colab",
-    ]
+    {
+        *(
+            "warning",
+            "message",
+            "fig-cap",
+            "code-fold",
+            "code-summary",
+            "code-line-numbers",
+            "column",
+            "cache",
+        ),
+        *("freeze", "eval", "id", "lst-label", "lst-cap", "name", "caption", "lineno-start", "number-lines"),
+        *("emphasize-lines", "slideshow", "editable", "error", "outputId", "colab"),
+    }
 )
+"""Options of Quarto, MyST and Jupyter that change how a cell looks elsewhere and mean nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +116,11 @@ def _pairs(lines: list[str], myst: bool) -> list[tuple[int, str, str]]:
     return pairs
 
 
+def _with(options: CellOptions, name: str, value: object) -> CellOptions:
+    changes: dict[str, Any] = {name: value}
+    return replace(options, **changes)
+
+
 def _apply(options: CellOptions, key: str, value: str) -> CellOptions:
     """One option set; raises ValueError with a sentence for one that cannot be."""
     text = value.strip("\"'")
@@ -141,10 +129,10 @@ def _apply(options: CellOptions, key: str, value: str) -> CellOptions:
         for tag in text.strip("[]").replace(",", " ").split():
             if tag.strip("\"'") in _TAGS:
                 name, meaning = _TAGS[tag.strip("\"'")]
-                options = replace(options, **{name: meaning})
+                options = _with(options, name, meaning)
         return options
     if key in _QUARTO and key != "output" and text.lower() in ("true", "false"):
-        return replace(options, hide=_QUARTO[key][1]) if text.lower() == "false" else options
+        return _with(options, *_QUARTO[key]) if text.lower() == "false" else options
     if key == "output" and text.lower() in ("true", "false", "asis"):
         return replace(options, hide="output") if text.lower() == "false" else options
     if key == "eval" and text.lower() == "false":
@@ -155,7 +143,7 @@ def _apply(options: CellOptions, key: str, value: str) -> CellOptions:
         return options
     if key not in _READERS:
         raise ValueError(f"there is no cell option “{key}”; options are label, {', '.join(sorted(_READERS))}")
-    return replace(options, **{key: _READERS[key](key, text)})
+    return _with(options, key, _READERS[key](key, text))
 
 
 def _word(key: str, text: str) -> str:

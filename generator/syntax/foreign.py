@@ -16,16 +16,10 @@ from generator.syntax.callout import TYPES, callout_tokens, default_title
 from generator.syntax.cells import language
 
 _ADMONITIONS = frozenset(TYPES) | {
-    "admonition",
-    "seealso",
-    "dropdown",
-    "versionadded",
-    "versionchanged",
-    "deprecated",
-    "topic",
+    *("admonition", "seealso", "dropdown", "versionadded", "versionchanged", "deprecated", "topic")
 }
 _TEXT_ROLES = frozenset(
-    ["ref", "numref", "eq", "term", "abbr", "any", "download", "std:ref", "std:doc", "sub", "sup"]
+    {"ref", "numref", "eq", "term", "abbr", "any", "download", "std:ref", "std:doc", "sub", "sup"}
 )
 
 

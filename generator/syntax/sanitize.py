@@ -151,13 +151,21 @@ _ATTRIBUTES: dict[str, set[str]] = {
 }
 
 
-def clean(html: str) -> str:
+def clean(html: str, rewrite: Callable[[str, str, str], str | None] | None = None) -> str:
     """Authors' raw HTML with only what is allowed left in it.
 
     Pass a whole fragment: an unclosed element comes back closed, and a lone closing tag not at all. A
-    placeholder inside a dropped element (`<svg>`, `<style>`, …) is dropped with it.
+    placeholder inside a dropped element (`<svg>`, `<style>`, …) is dropped with it. `rewrite` is given the
+    element, the attribute and the value of each URL that is left, and gives the value to write, or None.
     """
-    return _author_cleaner().clean(html)
+    if rewrite is None:
+        return _author_cleaner().clean(html)
+
+    def attribute(tag: str, name: str, value: str) -> str | None:
+        kept = _author_attribute(tag, name, value)
+        return rewrite(tag, name, kept) if kept is not None and name in _URL_ATTRIBUTES else kept
+
+    return _cleaner(_PHRASING | _FLOW | _TABLE | _MATHML, attribute).clean(html)
 
 
 def clean_output(html: str) -> str:

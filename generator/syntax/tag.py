@@ -7,6 +7,8 @@ from markdown_it.rules_inline import StateInline
 
 _BEFORE = frozenset(" \t\n([{,;:>\"'“‘*_~=|")
 
+_PUNCTUATION = frozenset("“”‘’…–—·«»、。，；：！？（）")
+
 
 def tag_plugin(md: MarkdownIt) -> None:
     """Teach `md` inline tags; none are read inside a link."""

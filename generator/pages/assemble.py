@@ -1,0 +1,240 @@
+"""Every page of the site, from the garden."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from generator.model import (
+    Backlink,
+    FoundAsset,
+    Html,
+    ListGroup,
+    ListPage,
+    MessagePage,
+    Note,
+    NotePage,
+    OutPath,
+    Page,
+    PreviewPage,
+    Problem,
+    Range,
+    RedirectPage,
+    Ref,
+    Slug,
+    TocEntry,
+    slugify,
+)
+from generator.pages import fill
+from generator.pages.garden import Garden, href, out_of, preview_of, root_of, settled, tag_slug
+
+ALL_NOTES = "all-notes"
+ALL_TAGS = "tags/index"
+_TOC_DEPTH = 4
+
+
+def note_pages(garden: Garden, slug: Slug, lang: str) -> tuple[tuple[Page, Page], tuple[Problem, ...]]:
+    """The page and the preview of one note, and the problems that showed while filling them (embed
+    cycles): everything of the site that depends on the body of this note."""
+    note = garden.notes[slug]
+    out = out_of(slug)
+    shown = fill.shown_on(garden, slug, out)
+    body = fill.page_body(shown, note)
+    data = NotePage(
+        slug=slug,
+        title=note.title,
+        lang=note.lang or lang,
+        description=note.summary,
+        grade=garden.grades.get(slug, ""),
+        created=note.created or "",
+        modified=note.modified or "",
+        tags=tuple(_tag_ref(tag, shown.root) for tag in note.tags),
+        aliases=note.aliases,
+        cssclasses=note.cssclasses,
+        toc=_contents(note),
+        body=body,
+        footnotes=fill.page_footnotes(shown, note),
+        backlinks=_backlinks(garden, slug, shown),
+        problems=tuple(p for p in (*garden.problems.get(slug, ()), *shown.problems) if p.severity == "error"),
+        words=note.words,
+    )
+    return (Page(out, "note", shown.root, data), _preview(garden, note)), tuple(shown.problems)
+
+
+def other_pages(garden: Garden, home: str) -> Iterator[Page]:
+    """Lists, redirects and the 404: what depends only on titles, tags and addresses."""
+    taken = {out_of(slug) for slug in garden.notes}
+    for page in (*_tag_pages(garden), _all_notes(garden, OutPath(ALL_NOTES + ".html")), *_front(garden)):
+        if page.out not in taken:
+            taken.add(page.out)
+            yield page
+    yield from _redirects(garden, taken)
+    yield Page(
+        OutPath("404.html"),
+        "message",
+        home,
+        MessagePage(
+            "Not found", "There is no note at this address. It may have moved, or not be written yet."
+        ),
+    )
+
+
+def asset_copies(garden: Garden) -> dict[OutPath, str]:
+    """The assets that published notes lead to, at the places that the pages link to."""
+    used: set[str] = set()
+    for found in (settled(one) for resolutions in garden.resolutions.values() for one in resolutions):
+        if isinstance(found, FoundAsset):
+            used.add(found.path)
+    return {OutPath(path): path for path in sorted(used)}
+
+
+def colliding(garden: Garden) -> Iterator[tuple[str, str]]:
+    """Pairs of asset path and page file that want the same place in the site; the page keeps it."""
+    pages = {out_of(slug) for slug in garden.notes}
+    for out in asset_copies(garden):
+        if out in pages:
+            yield out, out
+
+
+# ---------------------------------------------------------------- parts of a note's page
+
+
+def _preview(garden: Garden, note: Note) -> Page:
+    out = preview_of(note.slug)
+    # Links in a preview are relative to the page that shows it, which may be anywhere: the script resolves
+    # them against the preview's own address.
+    shown = fill.shown_on(garden, note.slug, out)
+    data = PreviewPage(
+        note.slug, note.title, garden.grades.get(note.slug, ""), fill.preview_body(shown, note)
+    )
+    return Page(out, "preview", shown.root, data)
+
+
+def _contents(note: Note) -> tuple[TocEntry, ...]:
+    own = [head for head in note.headings if head.level <= _TOC_DEPTH and not _is_title(note, head.anchor)]
+    return tuple(TocEntry(head.level, head.text, href("", "", head.anchor)) for head in own)
+
+
+def _is_title(note: Note, anchor: str) -> bool:
+    first = note.headings[0]
+    return first.anchor == anchor and first.level == 1 and first.text == note.title
+
+
+def _tag_ref(tag: str, root: str) -> Ref:
+    return Ref(tag, href(root, tag_slug(tag) + ".html"))
+
+
+def _ref(garden: Garden, slug: Slug, root: str) -> Ref:
+    note = garden.notes[slug]
+    date = note.modified or note.created or ""
+    return Ref(note.title, href(root, out_of(slug)), slug, garden.grades.get(slug, ""), date=date)
+
+
+def _backlinks(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink, ...]:
+    """Sources in path order; of each, the blocks around its links, in order and without repetition."""
+    by_source: dict[Slug, list[int]] = defaultdict(list)
+    for source, i in garden.backlinks.get(slug, ()):
+        by_source[source].append(i)
+    found = []
+    for source, indices in by_source.items():
+        note = garden.notes[source]
+        places: dict[Range, None] = {}
+        for i in indices:
+            place = note.links[i].context
+            if place is not None:
+                places.setdefault(place)
+        contexts: tuple[Html, ...] = tuple(fill.context(shown, note, place, slug) for place in places)
+        kinds = tuple(dict.fromkeys(note.links[i].kind for i in indices))
+        found.append(Backlink(_ref(garden, source, shown.root), contexts, kinds))
+    return tuple(found)
+
+
+# ---------------------------------------------------------------- lists
+
+
+def _by_title(refs: Iterable[Ref]) -> tuple[Ref, ...]:
+    return tuple(sorted(refs, key=lambda ref: (ref.title.casefold(), ref.slug)))
+
+
+def _all_notes(garden: Garden, out: OutPath) -> Page:
+    root = root_of(out)
+    groups: dict[str, list[Ref]] = defaultdict(list)
+    for slug, note in garden.notes.items():
+        groups[_initial(note.title)].append(_ref(garden, slug, root))
+    listed = tuple(ListGroup(initial, _by_title(groups[initial])) for initial in sorted(groups))
+    count = len(garden.notes)
+    return Page(out, "list", root, ListPage("All notes", _counted(count, "note") + ".", listed))
+
+
+def _initial(title: str) -> str:
+    first = title[:1].upper()
+    return first if first.isalpha() else "#"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def _front(garden: Garden) -> Iterator[Page]:
+    """A front page for a garden that has none: its README, or else the list of all notes."""
+    readme = next((slug for slug in garden.notes if slug == "readme"), None)
+    if readme:
+        yield Page(
+            OutPath("index.html"), "redirect", "", RedirectPage(garden.notes[readme].title, out_of(readme))
+        )
+    else:
+        yield _all_notes(garden, OutPath("index.html"))
+
+
+def _tag_pages(garden: Garden) -> Iterator[Page]:
+    """One page for each tag and each tag above a nested one, and one for all tags."""
+    names: dict[str, str] = {}
+    tagged: dict[str, set[Slug]] = defaultdict(set)
+    for slug, note in garden.notes.items():
+        for tag in note.tags:
+            parts = [part for part in tag.split("/") if part]
+            for depth in range(1, len(parts) + 1):
+                name = "/".join(parts[:depth])
+                names.setdefault(tag_slug(name), name)
+                tagged[tag_slug(name)].add(slug)
+    for key in sorted(tagged):
+        yield _tag_page(garden, key, names, tagged)
+    out = OutPath(ALL_TAGS + ".html")
+    refs = tuple(_tag_count(key, names, tagged, root_of(out)) for key in sorted(tagged))
+    intro = _counted(len(refs), "tag") + "."
+    yield Page(out, "list", root_of(out), ListPage("Tags", intro, (ListGroup("", refs),) if refs else ()))
+
+
+def _tag_count(key: str, names: dict[str, str], tagged: dict[str, set[Slug]], root: str) -> Ref:
+    return Ref("#" + names[key], href(root, key + ".html"), count=len(tagged[key]))
+
+
+def _tag_page(garden: Garden, key: str, names: dict[str, str], tagged: dict[str, set[Slug]]) -> Page:
+    out = OutPath(key + ".html")
+    root = root_of(out)
+    below = [
+        other for other in sorted(tagged) if other.startswith(key + "/") and "/" not in other[len(key) + 1 :]
+    ]
+    refs = _by_title(_ref(garden, slug, root) for slug in tagged[key])
+    data = ListPage(
+        "#" + names[key],
+        _counted(len(refs), "note") + " with this tag.",
+        (ListGroup("", refs),),
+        tuple(_tag_count(other, names, tagged, root) for other in below),
+    )
+    return Page(out, "list", root, data)
+
+
+def _redirects(garden: Garden, taken: set[OutPath]) -> Iterator[Page]:
+    """Old addresses and aliases lead to the note; the first note to claim one keeps it."""
+    for slug, note in garden.notes.items():
+        old = [path.removesuffix(".html").strip("/") for path in note.redirects]
+        folder = slug.rpartition("/")[0]
+        aliases = [f"{folder}/{alias}" if folder else alias for alias in note.aliases]
+        for address in (*old, *aliases):
+            name = "/".join(slugify(part) for part in address.split("/") if part)
+            out = OutPath(name + ".html")
+            if name and out not in taken:
+                taken.add(out)
+                root = root_of(out)
+                yield Page(out, "redirect", root, RedirectPage(note.title, href(root, out_of(slug))))

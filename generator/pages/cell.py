@@ -1,0 +1,228 @@
+"""A cell as a reader sees it: code, outputs, one quiet badge, and the evidence behind the badge."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from html import escape
+
+from generator.model import (
+    Cell,
+    CellResult,
+    Comparison,
+    Frame,
+    OutPath,
+    Output,
+    ProgramResult,
+    RunLog,
+    Verdict,
+)
+from generator.syntax import math, sanitize
+from generator.syntax.highlight import highlight
+
+_IMAGES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg", "image/gif": "gif"}
+_SVG_SIZE = re.compile(r'<svg[^>]*?\bwidth="([\d.]+)(pt|px)?"[^>]*?\bheight="([\d.]+)(pt|px)?"')
+_EXPLAINED = {
+    "ran": "this cell ran cleanly when the garden was built",
+    "matches": "this cell ran, and what it gave is what its author wrote down",
+    "stable": "this cell's digits survived runs under other instruction sets, thread counts and hash seeds",
+    "checked": "independent mathematics agreed with this cell",
+    "recorded": "accepted from an earlier run, with nothing independent behind it",
+    "stale": "this cell has changed since it last ran",
+    "failed": "this cell failed, or gave something other than its author wrote down",
+    "not-run": "this cell has not been run",
+}
+
+
+def cell_html(
+    cell: Cell,
+    i: int,
+    result: ProgramResult,
+    verdict: Verdict,
+    *,
+    root: str,
+    identity: str,
+    path: str,
+    lines: tuple[int, ...],
+) -> str:
+    """The markup of cell `i`. `identity` is its id attribute, `root` leads to the site's root, `lines` are
+    the lines of the note at which the code of each cell starts."""
+    outcome = result.results[i]
+    hide = cell.options.hide
+    listing = f'<pre class="highlight" tabindex="0"><code>{highlight(cell.code, "python")}</code></pre>'
+    code = f'<div class="cell-code">{listing}</div>'
+    if hide in ("input", "both"):
+        code = f'<details class="cell-hidden"><summary>Code</summary>{code}</details>'
+    shown = "".join(_output(output, root, cell.label, path, lines) for output in outcome.outputs)
+    shown += _instead(cell, outcome, verdict, path, lines[i] if i < len(lines) else 0)
+    output = f'<div class="cell-output">{shown}</div>' if shown else ""
+    if shown and hide in ("output", "both"):
+        output = f'<details class="cell-hidden"><summary>Output</summary>{output}</details>'
+    return (
+        f'<figure class="cell" data-label="{escape(cell.label)}" data-grade="{verdict.grade}"{identity}>'
+        f"{code}{output}{_evidence(cell, outcome, verdict, result.log, i)}</figure>"
+    )
+
+
+def figure_files(results: Iterable[ProgramResult]) -> dict[OutPath, bytes]:
+    """The pictures that cells made, each a file named by its content."""
+    files = {}
+    for result in results:
+        for outcome in result.results:
+            for output in outcome.outputs:
+                picture = _picture(output)
+                if picture:
+                    mime, data = picture
+                    files[_figure_out(mime, data)] = _bytes(mime, data)
+    return files
+
+
+def _picture(output: Output) -> tuple[str, str] | None:
+    data = dict(output.data)
+    return next(((mime, data[mime]) for mime in _IMAGES if mime in data), None)
+
+
+def _bytes(mime: str, data: str) -> bytes:
+    if mime == "image/svg+xml":
+        return data.encode()
+    try:
+        return base64.b64decode(data)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _figure_out(mime: str, data: str) -> OutPath:
+    name = hashlib.blake2b(data.encode(), digest_size=10).hexdigest()
+    return OutPath(f"figures/{name}.{_IMAGES[mime]}")
+
+
+def _output(output: Output, root: str, label: str, path: str, lines: tuple[int, ...]) -> str:
+    if output.kind == "stream":
+        return f'<pre class="stream {escape(output.name)}" tabindex="0">{_text(output.text)}</pre>'
+    if output.kind == "error":
+        return f'<pre class="traceback" tabindex="0">{_text(traceback_text(output, path, lines))}</pre>'
+    data = dict(output.data)
+    picture = _picture(output)
+    if picture:
+        return _figure(*picture, root, label)
+    if "text/html" in data:
+        return f'<div class="rich" tabindex="0">{sanitize.clean_output(data["text/html"])}</div>'
+    if "text/latex" in data:
+        mathml, _ = math.render(data["text/latex"].strip().strip("$").strip(), True)
+        if mathml:
+            return f'<div class="math">{mathml}</div>'
+    text = data.get("text/plain") or data.get("text/markdown") or ""
+    return f'<pre class="result" tabindex="0">{_text(text)}</pre>' if text else ""
+
+
+def _text(text: str) -> str:
+    return escape(text.rstrip("\n"), quote=False)
+
+
+def _figure(mime: str, data: str, root: str, label: str) -> str:
+    width, height = _size(mime, data)
+    size = f' width="{width}" height="{height}"' if width and height else ""
+    source = root + _figure_out(mime, data)
+    alt = f"Figure made by the cell {label}"
+    return f'<img class="figure" src="{source}" alt="{escape(alt)}"{size} loading="lazy">'
+
+
+def _size(mime: str, data: str) -> tuple[int, int]:
+    """Width and height in CSS pixels, so that the page does not move when the picture arrives."""
+    if mime == "image/svg+xml":
+        found = _SVG_SIZE.search(data[:2000])
+        if not found:
+            return 0, 0
+        scale = 4 / 3 if found[2] == "pt" else 1
+        return round(float(found[1]) * scale), round(float(found[3]) * scale)
+    raw = _bytes(mime, data[:64])
+    if mime == "image/png" and raw[:8] == b"\x89PNG\r\n\x1a\n":
+        return int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
+    return 0, 0
+
+
+def traceback_text(output: Output, path: str, lines: tuple[int, ...]) -> str:
+    """A traceback with lines of the note's file, as an editor can open them."""
+    shown = [_frame(frame, path, lines) for frame in output.frames]
+    return "\n".join([*shown, f"{output.name}: {output.text}" if output.text else output.name])
+
+
+def _frame(frame: Frame, path: str, lines: tuple[int, ...]) -> str:
+    if frame.cell is not None and frame.cell < len(lines):
+        place = f"{path}:{lines[frame.cell] + frame.line - 1}"
+    else:
+        place = f"{frame.file}:{frame.line}"
+    where = "" if frame.function in ("", "<module>") else f", in {frame.function}"
+    return f"{place}{where}" + (f"\n    {frame.code}" if frame.code else "")
+
+
+def _instead(cell: Cell, outcome: CellResult, verdict: Verdict, path: str, first: int) -> str:
+    """What stands below, or in place of, the outputs: why there is none, or what did not match."""
+    if outcome.status in ("skipped", "not-run", "stale", "blocked"):
+        recorded = (
+            f'<pre class="result expected" tabindex="0">{_text(cell.expected)}</pre>' if cell.expected else ""
+        )
+        return f'<p class="cell-notice">{escape(outcome.message or "not run")}</p>{recorded}'
+    if verdict.grade != "failed":
+        return ""
+    line = verdict.line or outcome.line
+    place = f"{path}:{first + max(line, 1) - 1}: "
+    code = "cell-mismatch" if outcome.status == "ok" else "cell-failed"
+    return f'<p class="problem" data-code="{code}">{escape(place + (verdict.message or outcome.message))}</p>'
+
+
+# ---------------------------------------------------------------- evidence
+
+
+def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i: int) -> str:
+    facts = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _facts(outcome, log, i)
+    )
+    said = f'<p class="verdict">{escape(verdict.message)}</p>' if verdict.message else ""
+    unchecked = "".join(f"<li>{escape(sentence)}</li>" for sentence in verdict.unchecked)
+    badge = f'<summary class="cell-badge" title="{escape(_EXPLAINED[verdict.grade])}">'
+    return (
+        f'<details class="cell-evidence">{badge}<span class="grade">{verdict.grade}</span></summary>{said}'
+        + (f"<dl>{facts}</dl>" if facts else "")
+        + _comparisons(verdict.comparisons)
+        + (f'<p>Not checked:</p><ul class="unchecked">{unchecked}</ul>' if unchecked else "")
+        + "</details>"
+    )
+
+
+def _facts(outcome: CellResult, log: RunLog, i: int) -> list[tuple[str, str]]:
+    """What is known of the run. Whether the result came from the cache is not said: the date of the run says
+    it better, and a page must not change because it was built twice."""
+    if not log.when or outcome.status in ("not-run", "stale", "skipped", "blocked"):
+        return []
+    seconds = f"{log.seconds[i]:.3g} s" if i < len(log.seconds) else ""
+    versions = ", ".join(f"{name} {version}" for name, version in log.versions)
+    facts = [
+        ("Last run", log.when.replace("T", " ").replace("+00:00", " UTC").replace("Z", " UTC")),
+        ("Took", seconds),
+        ("Device", log.device),
+        ("Versions", versions),
+        ("Run by", log.executor),
+        ("Isolation", log.isolation),
+        ("Key", log.key[:16]),
+        ("Run again", "python build.py --fresh"),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _comparisons(comparisons: tuple[Comparison, ...]) -> str:
+    if not comparisons:
+        return ""
+    rows = "".join(
+        f'<tr data-held="{str(one.held).lower()}"><td>{escape(one.what)}</td><td>{escape(one.expected)}</td>'
+        f"<td>{escape(one.actual)}</td><td>{escape(one.error)}</td><td>{escape(one.tolerance)}</td></tr>"
+        for one in comparisons
+    )
+    head = "".join(
+        f"<th>{name}</th>" for name in ("compared", "written", "found", "relative error", "tolerance")
+    )
+    table = f'<table class="comparisons"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="table" tabindex="0" role="region" aria-label="Comparisons">{table}</div>'

@@ -1,0 +1,75 @@
+"""Everything the pages are made from, known once the whole garden is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from generator.model import (
+    Ambiguous,
+    Asset,
+    Found,
+    FoundAsset,
+    Grade,
+    Missing,
+    Note,
+    OutPath,
+    Problem,
+    ProgramResult,
+    Resolution,
+    Slug,
+    Spans,
+    Verdict,
+    slugify,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Garden:
+    """The published notes in path order, and what is known of each by its slug.
+
+    `resolutions` are parallel to the note's links, `verdicts` to its cells. `backlinks` are pairs of
+    source and index of the link in it, in the order of the sources' paths.
+    """
+
+    notes: Mapping[Slug, Note]
+    spans: Mapping[Slug, Spans]
+    resolutions: Mapping[Slug, tuple[Resolution, ...]]
+    backlinks: Mapping[Slug, tuple[tuple[Slug, int], ...]]
+    results: Mapping[Slug, ProgramResult]
+    verdicts: Mapping[Slug, tuple[Verdict, ...]]
+    grades: Mapping[Slug, Grade]
+    problems: Mapping[Slug, tuple[Problem, ...]]
+    assets: Mapping[str, Asset]
+
+
+def out_of(slug: str) -> OutPath:
+    """The file of a note's page."""
+    return OutPath(slug + ".html")
+
+
+def preview_of(slug: str) -> OutPath:
+    """The file of a note's preview fragment."""
+    return OutPath(f"previews/{slug}.html")
+
+
+def tag_slug(tag: str) -> str:
+    """The address of a tag's page: each part slugified, case folded."""
+    return "tags/" + "/".join(slugify(part) for part in tag.split("/") if part)
+
+
+def root_of(out: str) -> str:
+    """The relative path from a page to the root of the site: `""` or `../` for each folder."""
+    return "../" * out.count("/")
+
+
+def href(root: str, out: str, anchor: str = "") -> str:
+    """A relative URL, percent-encoded, from a page with `root` to a file of the site."""
+    fragment = "#" + quote(anchor, safe="-._~!$&'()*+,;=:@/?") if anchor else ""
+    return root + quote(out, safe="/-._~!$'()*+,;=@") + fragment
+
+
+def settled(resolution: Resolution) -> Found | FoundAsset | Missing:
+    """What a link leads to, an ambiguous one to the target that the rule has chosen."""
+    return resolution.chosen if isinstance(resolution, Ambiguous) else resolution
