@@ -1,0 +1,365 @@
+"""The process between the zygote and a note: it starts the note's process, watches it and ends it.
+
+It is forked from the zygote for one note, adopts everything the note leaves behind, and does not exit
+before all of it is gone. It never runs a line of the note's code.
+"""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import mmap
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from generator.execution import processes, wire
+from generator.execution.collect import Collector
+
+Json = dict[str, Any]
+_TICK = 0.25
+_PIPE = 1 << 20
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+_NUMBER = struct.Struct("i")
+
+
+class Gone(Exception):
+    """The note's process went away."""
+
+
+class Stopped(Exception):
+    """The keeper itself was asked to end."""
+
+
+class Child:
+    """The note's process, as its keeper sees it."""
+
+    def __init__(self, start: Callable[[socket.socket, Callable[[int], None]], None], job: Json) -> None:
+        ours, theirs = socket.socketpair()
+        out, err = os.pipe(), os.pipe()
+        self.line_page = mmap.mmap(-1, _NUMBER.size)
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become(parent, out[1], err[1], (ours.fileno(), out[0], err[0]), job)
+            _run(lambda: start(theirs, self._tell_line))
+        for fd in (out[1], err[1]):
+            os.close(fd)
+        theirs.close()
+        self.connection = ours
+        self.frames = wire.Frames()
+        self.status: int | None = None
+        self.streams = {"stdout": out[0], "stderr": err[0]}
+        self.decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in self.streams}
+        for fd in self.streams.values():
+            os.set_blocking(fd, False)
+            with suppress(OSError):
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE)
+        self.handle = os.pidfd_open(self.pid)
+        self._readable = [*self.streams.values(), ours.fileno(), self.handle]
+
+    def _tell_line(self, line: int) -> None:
+        self.line_page[:] = _NUMBER.pack(line)
+
+    @property
+    def line(self) -> int:
+        """The line of the statement that was begun last."""
+        return int(_NUMBER.unpack(self.line_page[:])[0])
+
+    def send(self, message: object) -> None:
+        with suppress(OSError):
+            wire.send(self.connection.fileno(), message)
+
+    def printed(self) -> list[tuple[str, str]]:
+        """What has been printed since we last asked, as far as it is in the pipes now."""
+        return [(name, text) for name in self.streams if (text := self._drain(name))]
+
+    def _drain(self, name: str) -> str:
+        parts = []
+        for _ in range(_PIPE // 65536 + 1):
+            try:
+                data = os.read(self.streams[name], 65536)
+            except (BlockingIOError, OSError):
+                break
+            if not data:
+                self._forget(self.streams[name])
+                break
+            parts.append(data)
+        return self.decoders[name].decode(b"".join(parts)) if parts else ""
+
+    def _forget(self, fd: int) -> None:
+        with suppress(ValueError):
+            self._readable.remove(fd)
+
+    def wait(self, seconds: float) -> tuple[bool, list[Json]]:
+        """Wait for anything to happen: whether the process is alive, and its messages."""
+        with suppress(InterruptedError):
+            ready = select.select(self._readable, [], [], max(0.0, seconds))[0]
+            if self.connection.fileno() in ready:
+                with suppress(OSError):
+                    data = self.connection.recv(1 << 20)
+                    if data:
+                        return True, self.frames.feed(data)
+                    self._forget(self.connection.fileno())
+            if self.handle in ready:
+                return False, []
+        return True, []
+
+    def exit_status(self) -> int:
+        """Negative: the signal it died of. Otherwise its exit code."""
+        if self.status is None:
+            with suppress(ChildProcessError):
+                self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status or 0
+
+
+def _become(parent: int, out: int, err: int, others: tuple[int, ...], job: Json) -> None:
+    """Turn the fork into the process in which a note may run."""
+    os.setsid()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    processes.die_with_parent(parent, signal.SIGKILL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, target in ((null, 0), (out, 1), (err, 2)):
+        os.dup2(fd, target)
+    for fd in {null, out, err, *others, *job["close"]} - {0, 1, 2}:
+        os.close(fd)
+    home = Path(job["home"])
+    for folder in (home, home / "tmp", home / "work"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    os.chdir(home / "work")
+    os.environ.clear()
+    os.environ.update(job["variables"])
+    limits = job["limits"]
+    processes.confine(limits["memory_bytes"], limits["file_bytes"], limits["open_files"])
+
+
+def _run(action: Callable[[], None]) -> NoReturn:
+    """Run something as the whole life of a forked process."""
+    status = 1
+    try:
+        action()
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+# ---------------------------------------------------------------- one note
+
+
+class Keeper:
+    """Runs one program in a child of its own and collects the results."""
+
+    def __init__(self, job: Json, start: Callable[[socket.socket, Callable[[int], None]], None]) -> None:
+        self.job = job
+        self.limits: Json = job["limits"]
+        self.cells: list[Json] = job["program"]["cells"]
+        self.results: list[Json] = []
+        self.seconds: list[float] = []
+        self.child = Child(start, job)
+        self.until = time.monotonic() + self.limits["note_seconds"]
+        self.next_count = 0.0
+        self.idle = True
+        self.crashed = False
+
+    def run(self) -> Json:
+        """The program's run, as JSON."""
+        failed = False
+        for index, cell in enumerate(self.cells):
+            known: Json | None = self.job["known"][index]
+            if known is None and failed:
+                known = self.job["blocked"][next(i for i, r in enumerate(self.results) if _bad(r))]
+            begun = time.monotonic()
+            self.results.append(known or self._cell(index, cell))
+            self.seconds.append(0.0 if known else round(time.monotonic() - begun, 4))
+            failed = failed or (known is None and self.results[-1]["status"] != "ok")
+        return self._finish()
+
+    def _cell(self, index: int, cell: Json) -> Json:
+        collector = Collector(self.limits["output_bytes"])
+        limit = cell["options"]["timeout"] or self.limits["cell_seconds"]
+        self.idle = False
+        self.child.line_page[:] = _NUMBER.pack(0)
+        self.child.send({"run": index})
+        end = min(time.monotonic() + limit, self.until)
+        for deadline, late in ((end, False), (end + self.limits["grace_seconds"], True)):
+            if late:
+                with suppress(ProcessLookupError):
+                    os.kill(self.child.pid, signal.SIGINT)
+            try:
+                report = self._listen(collector, deadline)
+            except Gone:
+                return self._gone(collector, late, limit)
+            if report is not None:
+                return self._judge(report, cell, collector, late, limit)
+        return self._late(collector, limit, "it did not react to being interrupted")
+
+    def _listen(self, collector: Collector, until: float) -> Json | None:
+        """Collect until the cell is done (its report) or time is up (None)."""
+        while (left := until - time.monotonic()) > 0:
+            alive, messages = self.child.wait(min(left, _TICK))
+            for name, text in self.child.printed():
+                collector.text(name, text)
+            for message in messages:
+                if message["kind"] == "done":
+                    self.child.send({})
+                    return message
+                collector.take(message)
+                self.child.send({})
+            if not alive:
+                raise Gone
+            self._count()
+        return None
+
+    def _count(self) -> None:
+        if time.monotonic() < self.next_count:
+            return
+        self.next_count = time.monotonic() + _TICK
+        if len(processes.descendants(os.getpid())) > self.limits["processes"]:
+            processes.kill_descendants(os.getpid())
+            self.child.status = -signal.SIGUSR2
+            raise Gone
+
+    # ------------------------------------------------------------ what became of it
+
+    def _judge(self, report: Json, cell: Json, collector: Collector, late: bool, limit: float) -> Json:
+        observations = report["observations"]
+        error = report["error"]
+        if late:
+            return self._late(collector, limit, "", error, observations)
+        self.idle = True
+        return outcome(error, cell["options"]["raises"], collector, observations)
+
+    def _late(
+        self, collector: Collector, limit: float, more: str, error: Json | None = None, seen: Any = ()
+    ) -> Json:
+        whole = time.monotonic() > self.until
+        limit = self.limits["note_seconds"] if whole else limit
+        what = "all cells of a note together" if whole else "a cell"
+        message = f"Stopped after {limit:g} s, the time that {what} may take" + (f"; {more}." if more else ".")
+        line = (error or {}).get("line") or self.child.line
+        return result("timeout", collector, seen, message, line)
+
+    def _gone(self, collector: Collector, late: bool, limit: float) -> Json:
+        status = self.child.exit_status()
+        if late:
+            return self._late(collector, limit, "it ended instead of being interrupted")
+        self.crashed = -status in _CRASHES
+        kind, message = _death(status, self.limits)
+        return result(kind, collector, (), message, self.child.line)
+
+    def _finish(self) -> Json:
+        last = self._last_words() if self.idle else {}
+        manifest = last.get("manifest") or {"packages": [], "inputs": [], "network": [], "complete": False}
+        log = {
+            "when": self.job["when"],
+            "seconds": self.seconds,
+            "executor": "zygote",
+            "isolation": self.job["isolation"],
+            "device": last.get("device") or self.job["device"],
+            "versions": [["python", sys.version.split()[0]], *manifest["packages"]],
+        }
+        program_result = {"slug": self.job["program"]["slug"], "results": self.results, "log": log}
+        return {"result": program_result, "manifest": manifest, "crashed": self.crashed}
+
+    def _last_words(self) -> Json:
+        """What the child says of the whole run when no more cells are to come."""
+        self.child.send({"run": None})
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            alive, messages = self.child.wait(_TICK)
+            self.child.printed()
+            if messages:
+                return messages[0]
+            if not alive:
+                break
+        return {}
+
+
+def _bad(result: Json) -> bool:
+    return result["status"] not in ("ok", "skipped")
+
+
+def _death(status: int, limits: Json) -> tuple[str, str]:
+    if status == -signal.SIGUSR2:
+        return "killed", f"Stopped, because it had started more than {limits['processes']} processes."
+    if status == -signal.SIGKILL:
+        return "memory", "The system killed the process of this note, most likely for want of memory."
+    if status == -signal.SIGXFSZ:
+        return "killed", f"Stopped, because it wrote a file of more than {limits['file_bytes'] >> 20} MB."
+    if status < 0:
+        return "killed", f"The process of this note died of {signal.Signals(-status).name}."
+    return "killed", f"The process of this note ended by itself (exit code {status}) before the cell was done."
+
+
+def result(status: str, collector: Collector, observations: Any, message: str = "", line: int = 0) -> Json:
+    return {
+        "status": status,
+        "outputs": collector.outputs(),
+        "observations": list(observations),
+        "message": message,
+        "line": line,
+    }
+
+
+def outcome(error: Json | None, raises: str, collector: Collector, observations: Any) -> Json:
+    """What a cell that came to its end amounts to, given the exception it was to raise."""
+    if error is None:
+        if not raises:
+            return result("ok", collector, observations)
+        return result("error", collector, observations, f"Expected {_a(raises)}, but nothing was raised.")
+    shown = {k: error[k] for k in ("name", "text", "frames")}
+    collector.error(shown)
+    if raises and (raises.rpartition(".")[2] in error["classes"]):
+        return result("ok", collector, observations)
+    text = error["text"].strip().split("\n", 1)[0][:300]
+    message = f"{error['name']}: {text}" if text else error["name"]
+    if error["memory"]:
+        return result("memory", collector, observations, f"Out of memory: {message}", error["line"])
+    if raises:
+        message = f"Expected {_a(raises)}, got {message}"
+    return result("error", collector, observations, message, error["line"])
+
+
+def _a(name: str) -> str:
+    return f"an {name}" if name[:1] in "AEIOUaeiou" else f"a {name}"
+
+
+def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int], None]], None]) -> NoReturn:
+    """Be the keeper of one note: write its run to `answer`, leave nothing behind, exit."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+    processes.adopt_orphans()
+    for fd in job["close"]:
+        os.close(fd)
+    job["close"] = [answer]
+    job["when"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        run = Keeper(job, start).run()
+        _clean(job)
+        wire.send(answer, run)
+    except Stopped:
+        pass
+    finally:
+        _clean(job)
+        os._exit(0)
+
+
+def _clean(job: Json) -> None:
+    processes.kill_descendants(os.getpid())
+    shutil.rmtree(job["home"], ignore_errors=True)

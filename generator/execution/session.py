@@ -1,0 +1,358 @@
+"""The inside of a process that runs a note's cells, whoever started it: a forked child or a kernel.
+
+IPython runs the cells and decides what is displayed. This module adds what a garden wants to know: what each
+statement with an expectation did, where an exception came from in the author's own terms, and what the
+run depended on. Both executors use it, which is why their results agree.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import linecache
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from generator.execution.expectations import observed
+from generator.execution.manifest import ROOT, Watch
+
+Json = dict[str, Any]
+_RECORDER = "__notes_garden__"
+_LONGEST = 100_000
+_QUIET_MAGICS = frozenset({"matplotlib", "config"})
+_MAGICS = frozenset({"time", "timeit"})
+_HIDDEN_PACKAGES = ("jax", "jaxlib", "IPython", "ipykernel", "traitlets")
+_FRAMES = 40
+
+
+class UnsupportedMagic(Exception):
+    """A magic that only makes sense at a keyboard, or that is not Python."""
+
+
+class Tee:
+    """Passes on what is written, and remembers it."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.text = ""
+
+    def write(self, text: str) -> Any:
+        if len(self.text) < _LONGEST:
+            self.text += text
+        return self.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class Recorder:
+    """What instrumented statements call. `begin` comes before a statement, `value` wraps an expression,
+    `end` comes after any other statement."""
+
+    def __init__(self) -> None:
+        self.observations: list[Json] = []
+        self.at: Callable[[int], None] = lambda line: None
+        self._tee: Tee | None = None
+
+    def begin(self) -> None:
+        self._tee = sys.stdout = Tee(sys.stdout)
+
+    def value(self, line: int, value: Any) -> Any:
+        self._finish(line, _repr(value))
+        return value
+
+    def end(self, line: int, *values: Any) -> None:
+        self._finish(line, _repr(values[0]) if values else None)
+
+    def release(self) -> None:
+        """Give back the stream, also after an exception."""
+        tee, self._tee = self._tee, None
+        if tee is not None and sys.stdout is tee:
+            sys.stdout = tee.stream
+
+    def _finish(self, line: int, value: str | None) -> None:
+        printed = self._tee.text if self._tee else ""
+        self.release()
+        self.observations.append({"line": line, "printed": printed[:_LONGEST], "value": value})
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)[:_LONGEST]
+    except Exception as error:
+        return f"<no repr: {type(error).__name__}>"
+
+
+class Instrument:
+    """Rewrites a cell's tree so that its observed statements report to the recorder. What is displayed stays
+    the same: a last expression is still one, and nothing else becomes one."""
+
+    def __init__(self, lines: Iterable[int], shift: int, progress: bool) -> None:
+        self._lines = frozenset(lines)
+        self._shift = shift
+        self._progress = progress
+
+    def visit(self, tree: ast.Module) -> ast.Module:
+        last = {s.lineno + self._shift: s for s in tree.body}  # of `a = 1; a` the last is meant
+        body: list[ast.stmt] = []
+        for statement in tree.body:
+            line = statement.lineno + self._shift
+            if self._progress:
+                body.append(_call(statement, "at", line))
+            body += self._observe(statement, line) if last[line] is statement else [statement]
+        tree.body = body
+        return tree
+
+    def _observe(self, statement: ast.stmt, line: int) -> list[ast.stmt]:
+        if line not in self._lines:
+            return [statement]
+        before = _call(statement, "begin")
+        if isinstance(statement, ast.Expr):
+            statement.value = _call(statement, "value", line, statement.value).value
+            return [before, statement]
+        return [before, statement, _call(statement, "end", line, *_targets(statement))]
+
+
+def _call(where: ast.stmt, method: str, *arguments: int | ast.expr) -> ast.Expr:
+    given: list[ast.expr] = [ast.Constant(a) if isinstance(a, int) else a for a in arguments]
+    function = ast.Attribute(ast.Name(_RECORDER, ast.Load()), method, ast.Load())
+    node = ast.Expr(ast.Call(function, given, []))
+    return ast.fix_missing_locations(ast.copy_location(node, where))
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    """The expression that reads back what a statement assigned."""
+    if isinstance(statement, ast.Assign):
+        target: ast.expr = copy.deepcopy(statement.targets[0])
+    elif isinstance(statement, ast.AugAssign | ast.AnnAssign) and statement.value is not None:
+        target = copy.deepcopy(statement.target)
+    else:
+        return []
+    if any(isinstance(node, ast.Starred) for node in ast.walk(target)):
+        return []
+    for node in ast.walk(target):
+        if hasattr(node, "ctx"):
+            node.ctx = ast.Load()
+    return [target]
+
+
+class Session:
+    """A shell made ready for the cells of one note.
+
+    `codes` are all cells of the note, `order` the indices of those that will run. `deliver` gets a report
+    after each: the error, if any, and the observations.
+    """
+
+    def __init__(
+        self,
+        shell: Any,
+        settings: Mapping[str, Any],
+        deliver: Callable[[Json], None],
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.shell = shell
+        self._codes: Sequence[str] = settings["codes"]
+        self._order = list(settings["order"])
+        self._vault: str = settings["vault"]
+        self._folder: str = settings["folder"]
+        self._private: Sequence[str] = settings["private"]
+        self._deliver = deliver
+        self._progress = progress
+        self._files: dict[str, int] = {}
+        self._shifts: dict[int, int] = {}
+        self._cell = -1
+        self._visited = False
+        self.recorder = Recorder()
+        if progress:
+            self.recorder.at = progress
+        self.watch = Watch(self._private, settings.get("baseline") or _loaded())
+        self._prepare()
+
+    def manifest(self) -> Any:
+        """What the cells run so far depended on."""
+        ran = [self._codes[i] for i in self._shifts]
+        return self.watch.manifest(ran, self._vault, self._folder)
+
+    # ------------------------------------------------------------ making ready
+
+    def _prepare(self) -> None:
+        setattr(builtins, _RECORDER, self.recorder)
+        shell = self.shell
+        shell.automagic = False
+        shell.compile.get_code_name = self._name
+        shell.ast_transformers.append(self)
+        self._replace_magics()
+        figures = shell.display_formatter.mimebundle_formatter
+        figures.for_type_by_name("matplotlib.figure", "Figure", _figure)
+        shell.events.register("pre_run_cell", self._before)
+        shell.events.register("post_run_cell", self._after)
+        if self._folder and self._folder not in sys.path:
+            sys.path.append(self._folder)
+
+    def _replace_magics(self) -> None:
+        shell, line_magic, cell_magic = self.shell, self.shell.run_line_magic, self.shell.run_cell_magic
+
+        def run_line_magic(name: str, line: str, *rest: Any, **options: Any) -> Any:
+            if name in _QUIET_MAGICS:
+                return None
+            return line_magic(_allowed(f"%{name}"), line, _stack_depth=2)
+
+        def run_cell_magic(name: str, line: str, cell: str) -> Any:
+            return cell_magic(_allowed(f"%%{name}"), line, cell)
+
+        def system(command: str, *rest: Any, **options: Any) -> Any:
+            _allowed("!")
+
+        shell.run_line_magic, shell.run_cell_magic = run_line_magic, run_cell_magic
+        shell.system = shell.getoutput = system
+
+    # ------------------------------------------------------------ around a cell
+
+    def visit(self, tree: ast.Module) -> ast.Module:
+        """IPython asks each of its transformers to visit the tree of a cell."""
+        if self._cell < 0 or self._visited:  # `%time` has its argument transformed too.
+            return tree
+        self._visited = True
+        lines = observed(self._codes[self._cell])
+        return Instrument(lines, self._shifts[self._cell], self._progress is not None).visit(tree)
+
+    def _name(self, raw: str, transformed: str, number: int) -> str:
+        name = f"<cell {self._cell + 1}>"
+        self._files[name] = self._cell
+        return name
+
+    def _before(self, info: Any) -> None:
+        self._cell = self._order.pop(0) if self._order else -1
+        if self._cell >= 0:
+            # IPython drops blank lines at the start, and numbers the rest from 1.
+            blank = re.match(r"(?:[ \t\r\f\v]*\n)*", self._codes[self._cell])
+            self._shifts[self._cell] = blank[0].count("\n") if blank else 0
+        self._visited = False
+        self.recorder.observations = []
+
+    def _after(self, result: Any) -> None:
+        self.recorder.release()
+        if self._cell < 0:
+            return
+        unsettled = _attempt(self._settle)
+        error = result.error_before_exec or result.error_in_exec or unsettled
+        report = {"cell": self._cell, "error": self.error(error), "observations": self.recorder.observations}
+        self._cell = -1
+        self._deliver(report)
+
+    def _settle(self) -> None:
+        """Whatever a cell started and left to finish by itself, finishes now: effects, then figures."""
+        bridge = sys.modules.get("jax._src.xla_bridge")
+        if bridge is not None and bridge.backends_are_initialized():
+            sys.modules["jax"].effects_barrier()
+        if "matplotlib.pyplot" in sys.modules and "generator.execution.figures" in sys.modules:
+            sys.modules["generator.execution.figures"].show_all()
+
+    # ------------------------------------------------------------ errors
+
+    def error(self, error: BaseException | None) -> Json | None:
+        """An exception as its author should see it."""
+        if error is None:
+            return None
+        frames = self._frames(error)
+        cell = [frame["line"] for frame in frames if frame["cell"] == self._cell]
+        return {
+            "name": type(error).__name__,
+            "text": self.scrub(_message(error)),
+            "classes": [c.__name__ for c in type(error).__mro__] + [c.__qualname__ for c in type(error).__mro__],
+            "frames": frames,
+            "line": cell[-1] if cell else 0,
+            "memory": isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in _message(error)[:500],
+        }
+
+    def _frames(self, error: BaseException) -> list[Json]:
+        frames = [f for f in map(self._frame, _walk(error.__traceback__)) if f]
+        if isinstance(error, SyntaxError) and error.filename in self._files:
+            frames.append(self._entry(error.filename, error.lineno or 1, "", error.text or ""))
+        if len(frames) > _FRAMES:
+            frames = frames[: _FRAMES // 2] + frames[-_FRAMES // 2 :]
+        return frames
+
+    def _frame(self, entry: tuple[str, int, str]) -> Json | None:
+        file, line, function = entry
+        if file not in self._files and (file.startswith("<") or _is_noise(file)):
+            return None
+        return self._entry(file, line, function, linecache.getline(file, line))
+
+    def _entry(self, file: str, line: int, function: str, code: str) -> Json:
+        cell = self._files.get(file)
+        shift = 0 if cell is None else self._shifts.get(cell, 0)
+        shown = "" if cell is not None else self.scrub(file)
+        code = code.strip()
+        return {"cell": cell, "line": line + shift, "file": shown, "function": function, "code": code[:500]}
+
+    def scrub(self, text: str) -> str:
+        """Text without the folders of this machine."""
+        for folder in (*self._private, self._folder, self._vault, *_library_folders()):
+            if folder:
+                text = text.replace(folder.rstrip("/") + "/", "")
+        return text
+
+
+def _allowed(magic: str) -> str:
+    name = magic.lstrip("%")
+    if name in _MAGICS:
+        return name
+    raise UnsupportedMagic(f"`{magic}` does not run in a note; write it in Python instead")
+
+
+def _attempt(action: Callable[[], None]) -> BaseException | None:
+    try:
+        action()
+    except BaseException as error:
+        return error
+    return None
+
+
+def _figure(figure: Any, include: object = None, exclude: object = None) -> Any:
+    from generator.execution import figures
+
+    return figures.bundle(figure)
+
+
+def _loaded() -> set[str]:
+    return {name.partition(".")[0] for name in list(sys.modules)}
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
+        notes = [n for n in getattr(error, "__notes__", ()) if isinstance(n, str) and "JAX has removed" not in n]
+    except Exception:
+        return f"(the message of this {type(error).__name__} cannot be shown)"
+    return "\n".join([text, *notes])[:20_000]
+
+
+def _walk(trace: TracebackType | None) -> list[tuple[str, int, str]]:
+    return [
+        (frame.f_code.co_filename, line, frame.f_code.co_qualname) for frame, line in traceback.walk_tb(trace)
+    ]
+
+
+def _is_noise(file: str) -> bool:
+    """Frames that say nothing to the author of a note: the engine's, JAX's and IPython's own."""
+    if file.startswith(os.path.join(ROOT, "generator", "execution")) or file.endswith("/contextlib.py"):
+        return True
+    for folder in _library_folders():
+        if file.startswith(folder + "/"):
+            return file[len(folder) + 1 :].split("/", 1)[0] in _HIDDEN_PACKAGES
+    return False
+
+
+def _library_folders() -> list[str]:
+    import sysconfig
+
+    paths = sysconfig.get_paths()
+    return [paths["purelib"], paths["platlib"], paths["stdlib"], str(Path(os.__file__).parent)]

@@ -1,0 +1,145 @@
+"""The zygote: a process that has imported what notes need and forks a child for each.
+
+    python -m generator.execution.worker REQUESTS ANSWERS ROOT      (two descriptors and a folder)
+
+It must never initialise a JAX backend and never start a thread: a fork copies only one thread, and locks that
+others held stay locked for ever. This is the only file that imports jax.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from generator.execution import child, processes, wire
+from generator.execution.keeper import keep
+
+Json = dict[str, Any]
+_TICK = 1.0
+
+
+class Zygote:
+    """Serves requests until whoever sends them is gone."""
+
+    def __init__(self, requests: int, answers: int) -> None:
+        self.requests, self.answers = requests, answers
+        self.parent = os.getppid()
+        self.waiting: list[Json] = []
+        self.keepers: dict[int, tuple[int, Json, wire.Frames]] = {}
+        self.jobs = 1
+
+    def serve(self) -> None:
+        while os.getppid() == self.parent:
+            self._start()
+            ready = select.select([self.requests, *self.keepers], [], [], _TICK)[0]
+            for fd in set(ready) & set(self.keepers):
+                self._hear(fd)
+            if self.requests in ready:
+                request = wire.receive(self.requests)
+                if request is None:
+                    return
+                self._take(request)
+
+    def _take(self, request: Json) -> None:
+        self.jobs = request["jobs"]
+        self.waiting += request["programs"]
+        for name in request["preload"]:
+            with suppress(Exception):  # The note that imports it will say what is wrong.
+                importlib.import_module(name)
+        gc.collect()
+        gc.freeze()
+
+    def _start(self) -> None:
+        while self.waiting and len(self.keepers) < self.jobs:
+            job = self.waiting.pop(0)
+            if processes.threads() != 1:
+                raise RuntimeError(f"{processes.threads()} threads before a fork")
+            read, write = os.pipe()
+            me = os.getpid()
+            pid = os.fork()
+            if pid == 0:
+                self._become_keeper(me, job, write, read)
+            os.close(write)
+            self.keepers[read] = (pid, job, wire.Frames())
+
+    def _become_keeper(self, parent: int, job: Json, write: int, read: int) -> NoReturn:
+        try:
+            processes.die_with_parent(parent, signal.SIGTERM)
+            os.setsid()
+            job["close"] = [self.requests, self.answers, read, *self.keepers]
+            keep(job, write, _start(job))
+        finally:
+            os._exit(1)
+
+    def _hear(self, fd: int) -> None:
+        _, job, frames = self.keepers[fd]
+        data = os.read(fd, 1 << 20)
+        for run in frames.feed(data):
+            job["done"] = True
+            if run.pop("crashed") and job["settings"]["compiled"]:
+                # Perhaps what JAX had kept is bad: once more without, before the note is blamed.
+                again = {**job, "settings": {**job["settings"], "compiled": False}}
+                self.waiting.insert(0, again)
+            else:
+                wire.send(self.answers, {"index": job["index"], "run": run})
+        if not data:
+            os.close(fd)
+            del self.keepers[fd]
+            if not job.get("done"):
+                wire.send(self.answers, {"index": job["index"], "run": None})
+            self._bury()
+
+    def _bury(self) -> None:
+        """Reap keepers that have ended, and end what one that was killed has left to us."""
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        known = {pid for pid, _, _ in self.keepers.values()}
+        for pid in processes.children(os.getpid()):
+            if pid not in known:
+                processes.kill_tree(pid)
+
+
+def _start(job: Json) -> Callable[[socket.socket, Callable[[int], None]], None]:
+    def start(connection: socket.socket, progress: Callable[[int], None]) -> None:
+        _configure(job["settings"]["compiled"])
+        child.run_cells(connection, job["program"], job["settings"], progress)
+
+    return start
+
+
+def _configure(compiled: bool) -> None:
+    """Switch JAX's store of compiled programs off where it is not wanted."""
+    if compiled:
+        return
+    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+    if "jax" in sys.modules:
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", None)
+
+
+def main(arguments: list[str]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    processes.adopt_orphans()
+    try:
+        Zygote(int(arguments[0]), int(arguments[1])).serve()
+    except BrokenPipeError:
+        pass
+    finally:
+        processes.kill_descendants(os.getpid())
+        shutil.rmtree(arguments[2], ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,202 @@
+"""The default executor: one subprocess that has imported what notes need, and forks a child a note.
+
+The generator itself never imports jax, and a build in which nothing is to be run starts no process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+
+from generator.execution import surroundings, wire
+from generator.execution.protocol import Environment, Report, Run, blocked, same_for_all, skipped
+from generator.model import Program, ProgramResult
+
+_PRELOAD = (
+    ("numpy", ("numpy",)),
+    ("jax", ("jax", "jax.numpy", "jax.experimental")),
+    ("optax", ("optax",)),
+    ("matplotlib", ("matplotlib.pyplot", "matplotlib.backends.backend_svg", "generator.execution.figures")),
+)
+
+
+def unavailable() -> str:
+    """Why this executor cannot be used here, as a sentence; "" if it can."""
+    if not sys.platform.startswith("linux") or not hasattr(os, "fork"):
+        return "Cells run in forked processes only on Linux; use the jupyter executor here."
+    return ""
+
+
+class Zygote:
+    """Runs programs in forked children of one subprocess, which is started when it is first needed and
+    kept until `close`. A `Recorder`."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._root = Path()
+        self._requests = self._answers = -1
+
+    def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
+        """See `Executor`."""
+        runs = self.record(programs, (lambda run: report(run.result)) if report else None)
+        return tuple(run.result for run in runs)
+
+    def record(
+        self, programs: Sequence[Program], report: Callable[[Run], None] | None = None
+    ) -> tuple[Run, ...]:
+        """See `Recorder`."""
+        runs: dict[int, Run] = {}
+
+        def done(index: int, run: Run) -> None:
+            runs[index] = run
+            if report:
+                report(run)
+
+        waiting = []
+        for index, program in enumerate(programs):
+            known = self._known(program)
+            done(index, known) if known else waiting.append(index)
+        if waiting:
+            self._serve(programs, waiting, done)
+        return tuple(runs[index] for index in range(len(programs)))
+
+    def close(self) -> None:
+        """End the subprocess and everything it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for fd in (self._requests, self._answers):
+            os.close(fd)
+        try:
+            process.wait(timeout=10)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+            process.wait()
+        finally:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------ what needs no process
+
+    def _known(self, program: Program) -> Run | None:
+        reason = unavailable()
+        if reason:
+            return Run(same_for_all(program, "not-run", reason))
+        foreign = next((c.language for c in program.cells if c.language != "python"), "")
+        if foreign or program.kernel != "python3":
+            what = f"kernel {program.kernel}" if program.kernel != "python3" else foreign
+            return Run(same_for_all(program, "not-run", f"Not run: {what} needs the jupyter executor."))
+        results = [skipped(cell) for cell in program.cells]
+        if all(results):
+            return Run(ProgramResult(program.slug, tuple(r for r in results if r)))
+        return None
+
+    # ------------------------------------------------------------ the subprocess
+
+    def _serve(self, programs: Sequence[Program], waiting: list[int], done: Callable[[int, Run], None]) -> None:
+        left = set(waiting)
+        try:
+            self._start()
+            codes = [cell.code for index in waiting for cell in programs[index].cells]
+            request = {
+                "jobs": max(1, self._environment.jobs),
+                "preload": [n for word, names in _PRELOAD if any(word in c for c in codes) for n in names],
+                "programs": [self._job(index, programs[index]) for index in waiting],
+            }
+            self._exchange(request, programs, left, done)
+        except BaseException:
+            self.close()
+            raise
+        if left:
+            why = self._last_words()
+            self.close()
+            for index in sorted(left):
+                done(index, Run(same_for_all(programs[index], "killed", why)))
+
+    def _exchange(
+        self, request: wire.Json, programs: Sequence[Program], left: set[int], done: Callable[[int, Run], None]
+    ) -> None:
+        with suppress(BrokenPipeError):
+            wire.send(self._requests, request)
+        while left and (answer := wire.receive(self._answers)):
+            index = answer["index"]
+            left.discard(index)
+            done(index, wire.run_from(answer["run"]) if answer["run"] else Run(_lost(programs[index])))
+
+    def _start(self) -> None:
+        if self._process and self._process.poll() is None:
+            return
+        self.close()
+        self._root = Path(tempfile.mkdtemp(prefix="garden-"))
+        theirs, self._requests = os.pipe()
+        self._answers, mine = os.pipe()
+        shared = Path(self._environment.cache) if self._environment.cache else self._root
+        self._variables = surroundings.variables(self._environment, shared.absolute() / "matplotlib")
+        home = surroundings.at_home(self._root / "zygote", "")
+        try:
+            with (self._root / "log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "generator.execution.worker", str(theirs), str(mine), str(self._root)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._root,
+                    env=self._variables | home,
+                    pass_fds=(theirs, mine),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(theirs)
+            os.close(mine)
+
+    def _job(self, index: int, program: Program) -> wire.Json:
+        environment = self._environment
+        home = self._root / f"note-{index}"
+        folder = surroundings.folder_of(program.path, environment)
+        known = [skipped(cell) for cell in program.cells]
+        return {
+            "index": index,
+            "program": asdict(program),
+            "known": [asdict(result) if result else None for result in known],
+            "blocked": [asdict(blocked(i, program)) for i in range(len(program.cells))],
+            "limits": asdict(environment.limits),
+            "home": str(home),
+            "variables": self._variables | surroundings.at_home(home, folder),
+            "isolation": surroundings.ISOLATION,
+            "device": surroundings.device(),
+            "settings": {
+                "codes": [cell.code for cell in program.cells],
+                "order": [i for i, result in enumerate(known) if result is None],
+                "vault": os.path.realpath(environment.vault) if environment.vault else "",
+                "folder": folder,
+                "private": [str(home), str(self._root), environment.cache and os.path.realpath(environment.cache)],
+                "compiled": bool(environment.cache),
+            },
+        }
+
+    def _last_words(self) -> str:
+        status = self._process.wait() if self._process else 0
+        lines = (self._root / "log").read_text(errors="replace").strip().splitlines()
+        more = f": {lines[-1]}" if lines else ""
+        return f"The process that runs cells ended before this note was done (status {status}){more}."
+
+
+def _lost(program: Program) -> ProgramResult:
+    return same_for_all(program, "killed", "The process that watched over this note's cells was killed.")
+
