@@ -1,21 +1,20 @@
-"""Pages to bytes: the only room that sees a template, a style sheet or a highlighter.
+"""Pages to bytes: the only room that sees a template or a style sheet.
 
-Jinja2 and Pygments are imported on first use, so that a build in which every page is remembered
-pays for neither. Nothing here decides what a page says: that is all in `Page`.
+Jinja2 is imported on first use, so that a build in which every page is remembered does not pay for it.
+Nothing here decides what a page says: that is all in `Page`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .model import Html, OutPath, Page
-from .syntax import math
+from generator.model import Html, OutPath, Page
+from generator.syntax import math
 
 if TYPE_CHECKING:
-    from .config import Config
+    from generator.config import Config
 
 CSP = "; ".join(
     (
@@ -39,8 +38,6 @@ CSP = "; ".join(
 SHEETS = ("tokens", "page", "prose", "parts", "code", "print")
 """The style sheets in cascade order: one file for the reader, six for whoever changes them."""
 
-NO_COLOURS = frozenset({"", "text", "plain", "plaintext", "txt", "output", "none"})
-
 
 def render(page: Page, config: Config) -> bytes:
     """The bytes of a page, UTF-8. A field that a template asks for and `page` lacks raises: that is our bug."""
@@ -58,18 +55,6 @@ def static_files() -> dict[OutPath, bytes]:
         if path.is_file() and relative.parts[0] != "css":
             files[OutPath(f"static/{relative.as_posix()}")] = path.read_bytes()
     return files
-
-
-def highlight(code: str, language: str) -> Html:
-    """`code` as markup with Pygments' short classes, without a surrounding element; every character of it
-    is kept. A language that Pygments does not know gives plain escaped text."""
-    lexer = _lexer(language.strip().lower())
-    if lexer is None:
-        return Html(escape(code, quote=False))
-    from pygments import highlight as colour
-
-    marked: str = colour(code, lexer, _formatter())
-    return Html(marked if code.endswith("\n") else marked.removesuffix("\n"))
 
 
 @lru_cache(maxsize=1)
@@ -93,26 +78,6 @@ def _environment() -> Any:
 @lru_cache
 def _template(name: str) -> Any:
     return _environment().get_template(f"{name}.html")
-
-
-@lru_cache
-def _lexer(language: str) -> Any:
-    if language in NO_COLOURS:
-        return None
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
-
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
-
-
-@lru_cache(maxsize=1)
-def _formatter() -> Any:
-    from pygments.formatters import HtmlFormatter
-
-    return HtmlFormatter(nowrap=True)
 
 
 def _folder(name: str) -> Path:

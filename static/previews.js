@@ -87,6 +87,7 @@ function part(target) {
 }
 
 function footnote(link) {
+  if (link.pathname !== location.pathname) return null; // inside a card: the footnote is on another page
   const note = document.getElementById(decodeURIComponent(link.hash.slice(1)));
   if (!note) return null;
   const box = document.createElement("div");

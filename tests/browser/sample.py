@@ -25,6 +25,7 @@ from generator.model import (
     TocEntry,
 )
 from generator.syntax import math
+from generator.syntax.highlight import highlight
 
 CODE = """\
 import jax
@@ -72,12 +73,12 @@ def link(root: str, slug: str, text: str, anchor: str = "") -> str:
     return f'<a href="{href}" data-link="found" data-slug="{slug}" data-preview="{preview}">{text}</a>'
 
 
-def cell(label: str, grade: str, output: str, code: str = CODE, ids: bool = True, notice: str = "") -> str:
+def cell(label: str, grade: str, output: str, code: str = CODE, ids: bool = True) -> str:
     identity = f' id="{label}"' if ids else f' data-anchor="{label}"'
     return f"""\
 <figure class="cell" data-label="{label}" data-grade="{grade}"{identity}>
-<div class="cell-code"><pre class="highlight"><code>{theme.highlight(code, "python")}</code></pre></div>
-<div class="cell-output">{output}</div>{notice}
+<div class="cell-code"><pre class="highlight"><code>{highlight(code, "python")}</code></pre></div>
+<div class="cell-output">{output}</div>
 <details class="cell-evidence"><summary class="cell-badge" title="What was established, and how"><span class="grade">{grade.replace("-", " ")}</span></summary>
 <dl><dt>last ran</dt><dd>2026-11-24 21:04 UTC, 0.41 s</dd><dt>executor</dt><dd>zygote, sandboxed, cpu</dd>
 <dt>versions</dt><dd>python 3.11.2, jax 0.10.2, numpy 2.4.1</dd></dl>
@@ -138,10 +139,10 @@ the data deserve:</p>
 <h3 {name}="when-it-fails">When it fails</h3>
 <p>Start far away and the first step overshoots. The result is not a number, and the note says so:</p>
 {cell("overshoot", "failed", '<pre class="traceback">FloatingPointError: the loss is nan after 3 steps (line 4)</pre>', "fit(start=1e9)", ids)}
-{cell("torch", "not-run", "", "import torch", ids, '<p class="cell-notice">Needs PyTorch, which is not there.</p>')}
+{cell("torch", "not-run", '<p class="cell-notice">Needs PyTorch, which is not there.</p>', "import torch", ids)}
 <section class="embed" data-source="cholesky"><header class="embed-source"><a href="{root}cholesky.html">Cholesky factor</a></header>
 <p>Every positive definite matrix is the square of a triangular one, in exactly one way.</p></section>
-<pre class="highlight"><code>{theme.highlight("make site && make test", "sh")}</code></pre>
+<pre class="highlight"><code>{highlight("make site && make test", "sh")}</code></pre>
 <h2 {name}="what-is-next">What is next</h2>
 <p>The same trick fits a mixture; see {link(root, "cholesky", "the factor", "^one-way")}.</p>
 <hr>
@@ -241,7 +242,7 @@ def pages() -> tuple[Page, ...]:
     return (
         *map(note, TITLES),
         *map(preview, TITLES),
-        Page(OutPath("all.html"), "list", "", listing),
+        Page(OutPath("all-notes.html"), "list", "", listing),
         Page(OutPath("old/name.html"), "redirect", "../", RedirectPage("Reverse mode", "../reverse.html")),
         Page(OutPath("404.html"), "message", "", MessagePage("Nothing here", "There is no note at this address.")),
     )

@@ -1,0 +1,130 @@
+"""A real Chromium, a folder served on this machine, and pages that remember what went wrong on them."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import obtain_chromium
+import pytest
+import sample
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from generator.config import Config
+
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NO_BROWSER = (
+    "The browser tests need Chromium and found none. `make chromium` gets one; "
+    "or set CHROMIUM to the path of one that starts."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A site: its folder, and its address, which ends in a slash."""
+
+    folder: Path
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An open page, what its console complained about, and the addresses it asked for."""
+
+    page: Page
+    complaints: list[str]
+    requests: list[str]
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    extensions_map = {  # noqa: RUF012: of the base class; the machine's own table may lack these
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+        ".woff2": "font/woff2",
+        ".svg": "image/svg+xml",
+    }
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: a test that fails shows what the page said."""
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free port of the loopback address, for as long as the block runs."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for a test process; there is none → the test fails, with what to do about it."""
+    path = obtain_chromium.find()
+    if path is None:
+        pytest.fail(NO_BROWSER, pytrace=False)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def garden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The garden of `sample`, rendered by the theme and served."""
+    folder = tmp_path_factory.mktemp("garden")
+    for out, data in sample.site(Config(title="A small garden")).items():
+        file = folder / out
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    with serve(folder) as url:
+        yield Served(folder, url)
+
+
+Visitor = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visitor]:
+    """`visit(url, **options)` opens an address in a fresh context made with Playwright's `options`."""
+    contexts = []
+
+    def open_page(url: str, **options: Any) -> Visit:
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        seen = Visit(page, [], [])
+        page.on("console", lambda message: _note(seen, message))
+        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.goto(url)
+        return seen
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def _note(seen: Visit, message: Any) -> None:
+    if message.type in ("error", "warning"):
+        seen.complaints.append(message.text)

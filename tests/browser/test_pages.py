@@ -1,0 +1,199 @@
+"""What a reader sees and a page does, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+PAGES = ("gaussian.html", "cholesky.html", "all-notes.html", "404.html")
+
+# Contrast of every visible piece of text with what is behind it, after WCAG 2; the worst ones first.
+CONTRAST = """() => {
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const paint = (colours) => {
+    context.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { context.fillStyle = colour; context.fillRect(0, 0, 1, 1); }
+    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = (rgb) => {
+    const [r, g, b] = rgb.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility({ opacityProperty: true })) continue;
+    const behind = [];
+    for (let e = element; e; e = e.parentElement) behind.unshift(getComputedStyle(e).backgroundColor);
+    const under = paint(behind), over = paint([...behind, getComputedStyle(element).color]);
+    const [a, b] = [light(under), light(over)].sort((x, y) => y - x);
+    found.push([(a + 0.05) / (b + 0.05), node.data.trim().slice(0, 40), element.className || element.tagName]);
+  }
+  return found.sort((x, y) => x[0] - y[0]);
+}"""
+
+LINE_LENGTHS = """() => [...document.querySelectorAll('.note-body > p')].flatMap((p) => {
+  const range = document.createRange(), lines = new Map();
+  const walker = document.createTreeWalker(p, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (node.parentElement.closest('math')) continue;
+    for (let i = 0; i < node.data.length; i++) {
+      range.setStart(node, i); range.setEnd(node, i + 1);
+      const y = Math.round(range.getBoundingClientRect().bottom / 12);
+      lines.set(y, (lines.get(y) ?? 0) + 1);
+    }
+  }
+  return [...lines.values()].slice(0, -1);
+})"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_loads_without_a_complaint_or_a_request_to_another_host(visit, garden, name, scheme) -> None:
+    seen = visit(garden.url + name, color_scheme=scheme)
+    seen.page.wait_for_load_state("networkidle")
+    assert seen.complaints == []
+    assert [url for url in seen.requests if not url.startswith((garden.url, "data:"))] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_enough_contrast(visit, garden, name, scheme) -> None:
+    page = visit(garden.url + name, color_scheme=scheme).page
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    measured = page.evaluate(CONTRAST)
+    assert len(measured) > 3
+    assert [one for one in measured if one[0] < 4.5] == []
+
+
+def test_dark_is_dark(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html", color_scheme="dark").page
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(22, 24, 26)"
+
+
+def test_the_reader_may_choose_light_or_dark_and_it_is_remembered(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(background)
+    page.get_by_role("button", name="Switch to dark").click()
+    dark = page.evaluate(background)
+    assert dark != light
+    page.goto(garden.url + "cholesky.html")
+    assert page.evaluate(background) == dark
+    page.get_by_role("button", name="Switch to light").click()
+    assert page.evaluate(background) == light
+    assert page.evaluate("localStorage.length") == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_overflows_a_phone(visit, garden, name) -> None:
+    page = visit(garden.url + name, viewport={"width": 390, "height": 844}).page
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_everything_is_there_without_script(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html", java_script_enabled=False).page
+    expect(page.locator("h1")).to_have_text("Fitting a Gaussian by gradient descent")
+    expect(page.locator(".cell[data-label='gradient'] .cell-output")).to_contain_text("0.5111")
+    expect(page.locator("nav.toc a")).to_have_count(4)
+    expect(page.locator(".backlink .context")).to_have_count(3)
+    expect(page.locator(".theme-toggle")).to_be_hidden()
+    page.locator(".cell[data-label='gradient'] .cell-badge").click()
+    expect(page.locator(".cell[data-label='gradient'] .comparisons")).to_be_visible()
+    page.locator(".note-body a[data-slug='cholesky']").first.click()
+    expect(page.locator("h1")).to_have_text("Cholesky factor")
+
+
+def test_a_file_on_disk_is_styled_like_a_served_page(visit, garden) -> None:
+    page = visit((garden.folder / "gaussian.html").as_uri()).page
+    page.evaluate("document.fonts.ready")
+    assert page.evaluate("getComputedStyle(document.querySelector('.note')).display") == "grid"
+    assert page.evaluate("document.fonts.check('18px \"Garden Text\"')")
+    loaded = page.evaluate("[...document.fonts].filter((f) => f.status === 'loaded').map((f) => f.family)")
+    assert {"Garden Text", "Garden Math", "Source Code Pro"} <= {name.strip('"') for name in loaded}
+    page.get_by_role("button", name="Switch to dark").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_paper_shows_the_note_and_not_the_screen(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html", color_scheme="dark").page
+    page.emulate_media(media="print", color_scheme="dark")
+    for chrome in (".site", ".toc", ".theme-toggle"):
+        expect(page.locator(chrome).first).to_be_hidden()
+    for kept in (".cell-code", ".cell-output", ".cell-badge .grade", ".backlinks", ".footnotes"):
+        expect(page.locator(kept).first).to_be_visible()
+    colour = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert colour == "rgb(255, 255, 255)"
+    link = page.locator("a[data-link='external']").first
+    assert "docs.jax.dev" in link.evaluate("(a) => getComputedStyle(a, '::after').content")
+
+
+def test_a_line_holds_about_sixty_six_characters(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.evaluate("document.fonts.ready")
+    lengths = page.evaluate(LINE_LENGTHS)
+    assert len(lengths) >= 4
+    assert 60 <= sum(lengths) / len(lengths) <= 72
+
+
+def test_the_contents_stand_beside_the_text_where_there_is_room_and_above_it_where_there_is_none(
+    visit, garden
+) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    body, toc = (page.locator(name).bounding_box() for name in (".note-body", "nav.toc"))
+    assert toc["x"] > body["x"] + body["width"]
+    page.set_viewport_size({"width": 800, "height": 900})
+    body, toc = (page.locator(name).bounding_box() for name in (".note-body", "nav.toc"))
+    assert toc["y"] + toc["height"] <= body["y"]
+
+
+def test_the_contents_say_which_section_is_being_read(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator("#when-it-fails").evaluate("(h) => h.scrollIntoView({ block: 'start', behavior: 'instant' })")
+    expect(page.locator("nav.toc a[aria-current]")).to_have_text("When it fails")
+
+
+def test_nothing_moves_while_a_page_loads(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.wait_for_load_state("networkidle")
+    shift = page.evaluate(
+        "() => new Promise((resolve) => { const observer = new PerformanceObserver(() => {});"
+        " observer.observe({ type: 'layout-shift', buffered: true });"
+        " setTimeout(() => resolve(observer.takeRecords().reduce((sum, e) => sum + e.value, 0)), 200); })"
+    )
+    assert shift < 0.02
+
+
+def test_code_is_copied_as_it_is_written(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html", permissions=["clipboard-read", "clipboard-write"]).page
+    page.locator(".cell[data-label='overshoot'] .cell-code").hover()
+    page.locator(".cell[data-label='overshoot'] .copy").click()
+    expect(page.locator(".cell[data-label='overshoot'] .copy")).to_have_text("copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "fit(start=1e9)"
+
+
+def test_nothing_moves_for_a_reader_who_wants_less_motion(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html", reduced_motion="reduce").page
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+    page.locator(".note-body a[data-preview]").first.hover()
+    expect(page.locator(".preview-card")).to_have_count(1)
+    duration = page.locator(".preview-card").evaluate("(e) => getComputedStyle(e).transitionDuration")
+    assert duration == "0s"
+
+
+def test_an_old_address_leads_to_the_note(visit, garden) -> None:
+    page = visit(garden.url + "old/name.html").page
+    page.wait_for_url(garden.url + "reverse.html")
+
+
+def test_script_that_slipped_into_a_note_does_not_run(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    refused = page.evaluate(
+        "() => { try { document.body.innerHTML = '<img src=x onerror=\"window.fired = 1\">'; } catch { return true; }"
+        " return false; }"
+    )
+    assert refused
+    assert page.evaluate("window.fired") is None

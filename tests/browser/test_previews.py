@@ -1,0 +1,145 @@
+"""Hover previews, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+LINK = ".note-body a[data-slug='cholesky']"
+CARD = ".preview-card"
+
+
+def card(page: Page, number: int = 0):
+    return page.locator(CARD).nth(number)
+
+
+def test_hovering_a_link_shows_the_note_behind_it(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(LINK).first.hover()
+    expect(card(page).locator(".preview[data-slug='cholesky'] .preview-title")).to_have_text("Cholesky factor")
+    expect(card(page)).to_contain_text("what the square root is to numbers")
+
+
+def test_previews_nest_and_close_from_the_top(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(LINK).first.hover()
+    card(page).locator("a[data-slug='reverse']").hover()
+    expect(page.locator(CARD)).to_have_count(2)
+    card(page, 1).locator("a[data-slug='cholesky']").first.hover()
+    expect(page.locator(CARD)).to_have_count(3)
+    for left in (2, 1, 0):
+        page.keyboard.press("Escape")
+        expect(page.locator(CARD)).to_have_count(left)
+
+
+def test_a_card_stays_while_the_pointer_is_in_it_and_goes_when_it_leaves(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(LINK).first.hover()
+    card(page).locator(".preview-title").hover()
+    page.wait_for_timeout(600)
+    expect(page.locator(CARD)).to_have_count(1)
+    page.mouse.move(5, 890)
+    expect(page.locator(CARD)).to_have_count(0)
+
+
+def test_a_pointer_that_passes_by_opens_nothing(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(LINK).first.hover()
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(600)
+    expect(page.locator(CARD)).to_have_count(0)
+
+
+def test_a_link_to_a_section_previews_that_section_only(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(".note-body a[href='reverse.html#cost']").hover()
+    body = card(page).locator(".preview-body")
+    expect(body).to_contain_text("About four times the program")
+    expect(body).to_contain_text("The tape is as long as the run")
+    expect(body).not_to_contain_text("goes back through it")
+    expect(body).not_to_contain_text("each time forgotten")
+
+
+def test_a_link_to_a_block_previews_that_block_only(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(".note-body a[href='cholesky.html#^one-way']").hover()
+    expect(card(page).locator(".preview-body")).to_have_text(
+        "Every positive definite matrix is the square of a triangular one, in exactly one way."
+    )
+
+
+def test_a_footnote_opens_beside_its_number(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(".footnote-ref a").hover()
+    expect(card(page)).to_contain_text("As long as the diagonal stays away from zero.")
+    expect(card(page).locator(".backref")).to_have_count(0)
+
+
+def test_keyboard_focus_opens_a_preview_and_the_arrow_leads_into_it(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(".note-meta a").last.focus()
+    while page.evaluate("document.activeElement.dataset.slug") != "cholesky":
+        page.keyboard.press("Tab")
+    expect(card(page)).to_contain_text("what the square root is to numbers")
+    page.keyboard.press("ArrowDown")
+    expect(card(page).locator("a[data-slug='gaussian']")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator(CARD)).to_have_count(0)
+    expect(page.locator(LINK).first).to_be_focused()
+
+
+def test_a_backlink_is_previewed_too(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(".backlink[data-source='reverse'] .backlink-title a").hover()
+    expect(card(page)).to_contain_text("Reverse mode runs the program once")
+
+
+@pytest.mark.parametrize("slug", ["cholesky", "gaussian"])
+def test_ids_in_previews_never_collide_with_the_page(visit, garden, slug: str) -> None:
+    page = visit(garden.url + f"{slug}.html").page
+    page.locator(".note-body a[data-preview]").first.hover()
+    expect(page.locator(CARD)).to_have_count(1)
+    twice = page.evaluate(
+        "() => { const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);"
+        " return ids.filter((id, i) => ids.indexOf(id) !== i); }"
+    )
+    assert twice == []
+
+
+def test_links_in_a_preview_lead_where_they_lead_on_their_own_page(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator(LINK).first.hover()
+    card(page).locator("a[data-slug='reverse']").click()
+    page.wait_for_url(garden.url + "reverse.html")
+
+
+@pytest.mark.parametrize("place", ["top", "bottom"])
+def test_a_card_stays_inside_the_window(visit, garden, place: str) -> None:
+    page = visit(garden.url + "gaussian.html", viewport={"width": 760, "height": 500}).page
+    link = page.locator(".note-body a[data-preview]").first
+    link.evaluate(f"(a) => a.scrollIntoView({{ block: '{'start' if place == 'top' else 'end'}', behavior: 'instant' }})")
+    link.hover()
+    expect(page.locator(CARD)).to_have_count(1)
+    box = card(page).bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 760
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 500
+
+
+def test_touch_opens_nothing(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html", has_touch=True).page
+    page.evaluate("document.addEventListener('click', (event) => event.preventDefault(), true)")
+    page.locator(LINK).first.tap()
+    page.wait_for_timeout(600)
+    expect(page.locator(CARD)).to_have_count(0)
+
+
+def test_only_a_hovered_link_is_fetched(visit, garden) -> None:
+    seen = visit(garden.url + "gaussian.html")
+    seen.page.wait_for_load_state("networkidle")
+    assert not [url for url in seen.requests if "/previews/" in url]
+    seen.page.locator(LINK).first.hover()
+    expect(seen.page.locator(CARD)).to_have_count(1)
+    assert [url for url in seen.requests if "/previews/" in url] == [garden.url + "previews/cholesky.html"]
