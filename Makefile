@@ -43,7 +43,7 @@ clean: ## Remove the site and every cache (the environment stays: rm -r .venv)
 	rm -rf _site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Browser tests are never skipped: a Chromium is found, or obtained, before the tests begin.
-chromium: .venv/test.stamp
+chromium: .venv/test.stamp ## Find a browser for the tests, or install one
 	@$(PY) tests/browser/obtain_chromium.py
 
 # A stamp is as new as the lock file that was installed, so that a second call costs nothing.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -100,6 +101,34 @@ def test_readme_names_only_commands_and_options_that_exist() -> None:
     assert len(commands) > 1 and len(options) > 3
     help_text = "".join(offered(command) for command in commands)
     assert {option for option in options if option not in help_text} == set()
+
+
+def section(note: Path, heading: str) -> str:
+    """The text of a note under a heading, up to the next one of the same or a higher level."""
+    text, level, fenced = "", 0, False
+    for line in note.read_text("utf-8").splitlines():
+        fenced ^= line.startswith("```")
+        here = 0 if fenced else len(line) - len(line.lstrip("#"))
+        if 0 < here <= level:
+            break
+        if here and line.lstrip("# ") == heading:
+            level = here
+        elif level:
+            text += line + "\n"
+    return text
+
+
+def test_what_readme_says_is_shown_is_shown_and_what_it_says_is_tested_is_tested() -> None:
+    table = README[README.index("| shown in | tested by |") :].partition("\n\n")[0]
+    shown = re.findall(r"\]\((notes/[^)]+)\)(?: § ((?:`[^`]*`|[^|\[])+?)(?=, \[| \|))?", table)
+    assert len(shown) > 15
+    for path, heading in shown:
+        note = ROOT / unquote(path)
+        assert note.is_file(), path
+        claims = re.findall(r"# =>|^\s*assert |^```output", section(note, heading), flags=re.M)
+        assert claims or not heading, f"{path} makes no claim that is verified under “{heading}”"
+    for test in re.findall(r"`(tests/\S+)`", table):
+        assert (ROOT / test).is_file(), test
 
 
 def test_the_changelog_begins_with_this_version() -> None:
