@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from generator.config import Config
 from generator.model import (
     Backlink,
     FoundAsset,
@@ -28,22 +29,22 @@ from generator.model import (
 from generator.pages import fill
 from generator.pages.garden import Garden, href, out_of, preview_of, root_of, settled, tag_slug
 
-ALL_NOTES = "all-notes"
+ALL_NOTES = "all"
 ALL_TAGS = "tags/index"
 _TOC_DEPTH = 4
 
 
-def note_pages(garden: Garden, slug: Slug, lang: str) -> tuple[tuple[Page, Page], tuple[Problem, ...]]:
+def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, Page], tuple[Problem, ...]]:
     """The page and the preview of one note, and the problems that showed while filling them (embed
     cycles): everything of the site that depends on the body of this note."""
     note = garden.notes[slug]
     out = out_of(slug)
-    shown = fill.shown_on(garden, slug, out)
+    shown = fill.shown_on(garden, slug, out, config.limits.embed_depth)
     body = fill.page_body(shown, note)
     data = NotePage(
         slug=slug,
         title=note.title,
-        lang=note.lang or lang,
+        lang=note.lang or config.lang,
         description=note.summary,
         grade=garden.grades.get(slug, ""),
         created=note.created or "",
@@ -58,7 +59,7 @@ def note_pages(garden: Garden, slug: Slug, lang: str) -> tuple[tuple[Page, Page]
         problems=tuple(p for p in (*garden.problems.get(slug, ()), *shown.problems) if p.severity == "error"),
         words=note.words,
     )
-    return (Page(out, "note", shown.root, data), _preview(garden, note)), tuple(shown.problems)
+    return (Page(out, "note", shown.root, data), _preview(garden, note, config)), tuple(shown.problems)
 
 
 def other_pages(garden: Garden, home: str) -> Iterator[Page]:
@@ -88,22 +89,14 @@ def asset_copies(garden: Garden) -> dict[OutPath, str]:
     return {OutPath(path): path for path in sorted(used)}
 
 
-def colliding(garden: Garden) -> Iterator[tuple[str, str]]:
-    """Pairs of asset path and page file that want the same place in the site; the page keeps it."""
-    pages = {out_of(slug) for slug in garden.notes}
-    for out in asset_copies(garden):
-        if out in pages:
-            yield out, out
-
-
 # ---------------------------------------------------------------- parts of a note's page
 
 
-def _preview(garden: Garden, note: Note) -> Page:
+def _preview(garden: Garden, note: Note, config: Config) -> Page:
     out = preview_of(note.slug)
     # Links in a preview are relative to the page that shows it, which may be anywhere: the script resolves
     # them against the preview's own address.
-    shown = fill.shown_on(garden, note.slug, out)
+    shown = fill.shown_on(garden, note.slug, out, config.limits.embed_depth)
     data = PreviewPage(
         note.slug, note.title, garden.grades.get(note.slug, ""), fill.preview_body(shown, note)
     )

@@ -37,7 +37,6 @@ from generator.pages.garden import Garden, href, out_of, preview_of, root_of, se
 from generator.syntax.wikilink import media_kind
 
 Mode = Literal["page", "embed", "preview", "context"]
-_DEEPEST = 8  # embeds within embeds
 _LARGEST = 4_000_000  # characters of HTML that embeds may add to one page
 
 
@@ -48,6 +47,7 @@ class Shown:
     garden: Garden
     slug: Slug
     root: str
+    deepest: int = 16
     problems: list[Problem] = field(default_factory=list)
     embeds: int = 0
     size: int = 0
@@ -287,7 +287,7 @@ def _transclusion(view: _View, i: int, found: Found) -> str:
     source = f"<a{_found(view, found)}>{escape(found.label, quote=False)}</a>"
     if key in view.stack:
         return _refused(view, i, "embed-cycle", f"↺ {source}", "embeds itself")
-    if len(view.stack) > _DEEPEST or shown.size > _LARGEST:
+    if len(view.stack) > shown.deepest or shown.size > _LARGEST:
         return _refused(view, i, "embed-too-deep", f"… {source}", "is embedded too deep, or too large")
     shown.embeds += 1
     prefix = f"e{shown.embeds}-"
@@ -327,6 +327,6 @@ def section(note: Note, anchor: str) -> Range:
     return next((head.section for head in note.headings if head.anchor == anchor), Range(0, note.main))
 
 
-def shown_on(garden: Garden, slug: Slug, out: str) -> Shown:
-    """A page about to be filled."""
-    return Shown(garden, slug, root_of(out))
+def shown_on(garden: Garden, slug: Slug, out: str, deepest: int) -> Shown:
+    """A page about to be filled; `deepest` is how many embeds may nest."""
+    return Shown(garden, slug, root_of(out), deepest)

@@ -1,0 +1,325 @@
+"""The build, from top to bottom: a vault becomes a site.
+
+`build` is the only build path. In production its `call` remembers what it has computed before, in tests it
+is a plain one; both must give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+from generator import checks, graph, links, markdown, theme
+from generator.config import Config
+from generator.execution import notebook, verify
+from generator.execution.protocol import Executor, Report
+from generator.memo import Caller
+from generator.model import (
+    GRADES,
+    Ambiguous,
+    CellResult,
+    FoundAsset,
+    Grade,
+    Missing,
+    Note,
+    OutPath,
+    Parsed,
+    Problem,
+    Program,
+    Resolution,
+    Site,
+    Slug,
+    Source,
+    Span,
+    Spans,
+    Vault,
+    Verdict,
+)
+from generator.pages import assemble
+from generator.pages.cell import figure_files
+from generator.pages.garden import Garden, out_of
+
+Stage = Callable[[str], AbstractContextManager[object]]
+
+
+def build(
+    vault: Vault,
+    config: Config,
+    call: Caller,
+    workers: Caller,
+    executor: Executor,
+    stage: Stage = lambda name: nullcontext(),
+    report: Report | None = None,
+) -> Site:
+    """Build the site of a vault.
+
+    `call` may remember what it computes; `workers` share work that is not worth remembering. `stage` is
+    entered with the name of each room as it works, `report` is told of each program as it is done.
+    Never raises for what a vault may contain: that becomes the site's `problems`.
+    """
+    with stage("markdown"):
+        parsed, problems = read(vault, config, call)
+    with stage("links"):
+        garden = resolved(parsed, vault)
+    with stage("cells"):
+        garden = run(garden, executor, report)
+    with stage("checks"):
+        problems = (*vault.problems, *problems, *checks.run(garden))
+        garden = replace(garden, problems=_by_note(garden, problems))
+    with stage("pages"):
+        rendered = workers.map(render_note, list(garden.notes), garden, config)
+        others = list(assemble.other_pages(garden, _home(config)))
+    with stage("theme"):
+        files = _note_files(garden, rendered)
+        files.update((page.out, theme.render(page, config)) for page in others)
+        files.update(figure_files(garden.results.values()))
+        files.update(theme.static_files())
+    with stage("graph"):
+        files[OutPath("graph.json")] = checks.as_json(graph_document(garden)).encode()
+    copies, clashes = _copies(garden, files)
+    problems = (*problems, *(problem for one in rendered for problem in one.problems), *clashes)
+    in_order = tuple(sorted(problems, key=lambda one: (one.path, one.span.line, one.span.col, one.code)))
+    return Site(files, copies, in_order, summary(garden))
+
+
+# ---------------------------------------------------------------- from sources to notes
+
+
+def read(vault: Vault, config: Config, call: Caller) -> tuple[tuple[Parsed, ...], tuple[Problem, ...]]:
+    """The published notes of a vault, parsed, each with a slug of its own; and what was bad in them."""
+    sources, problems = _as_markdown(vault.sources)
+    dialect = markdown.Dialect(config.cells.plain, config.html, config.limits.nesting)
+    parsed = call.map(markdown.parse, sources, dialect, keep=is_published)
+    published = [one for one in parsed if is_published(one)]
+    apart, collisions = _apart(published)
+    said = (problem for one in published for problem in one.problems)
+    return apart, (*problems, *said, *collisions)
+
+
+def is_published(parsed: Parsed) -> bool:
+    """A draft appears nowhere, and is not even remembered."""
+    return parsed.note.published
+
+
+def _as_markdown(sources: tuple[Source, ...]) -> tuple[list[Source], list[Problem]]:
+    """Notebooks as the Markdown that they stand for."""
+    texts, problems = [], []
+    for source in sources:
+        if not source.path.endswith(".ipynb"):
+            texts.append(source)
+            continue
+        try:
+            texts.append(replace(source, text=notebook.to_markdown(source.text)))
+        except ValueError as error:
+            problems.append(
+                Problem(
+                    "notebook-invalid",
+                    "error",
+                    source.path,
+                    Span(0),
+                    f"this is no notebook that can be read: {error}",
+                    "open it in Jupyter and save it again",
+                )
+            )
+    return texts, problems
+
+
+def _apart(parsed: list[Parsed]) -> tuple[tuple[Parsed, ...], list[Problem]]:
+    """Notes that want one address get different ones: the first in path order keeps it."""
+    owners: dict[str, str] = {}
+    apart, problems = [], []
+    for one in sorted(parsed, key=lambda one: one.note.path):
+        slug, n = one.note.slug, 1
+        while slug in owners:
+            n += 1
+            slug = Slug(f"{one.note.slug}-{n}")
+        if n > 1:
+            first = owners[one.note.slug]
+            problems.append(
+                Problem(
+                    "slug-collision",
+                    "error",
+                    one.note.path,
+                    Span(0),
+                    f"{first} and {one.note.path} both have the address “{one.note.slug}”; "
+                    f"this one is published as “{slug}”",
+                    "rename one of the two, or give one a permalink",
+                )
+            )
+            one = replace(one, note=replace(one.note, slug=slug))
+        owners[slug] = one.note.path
+        apart.append(one)
+    return tuple(apart), problems
+
+
+# ---------------------------------------------------------------- from notes to a garden
+
+
+def resolved(parsed: Iterable[Parsed], vault: Vault) -> Garden:
+    """The garden with every link led somewhere, and nothing run."""
+    notes = {one.note.slug: one.note for one in parsed}
+    spans = {one.note.slug: one.spans for one in parsed}
+    index = links.index(notes.values(), vault.assets)
+    resolutions = {
+        slug: tuple(links.resolve(link, note.path, index) for link in note.links)
+        for slug, note in notes.items()
+    }
+    backlinks = links.backlinks(tuple(notes.values()), resolutions)
+    assets = {asset.path: asset for asset in vault.assets}
+    return Garden(notes, spans, resolutions, backlinks, {}, {}, {}, {}, assets)
+
+
+def run(garden: Garden, executor: Executor, report: Report | None = None) -> Garden:
+    """The garden with its cells run and judged."""
+    programs = [_program(note, garden.spans[slug]) for slug, note in garden.notes.items() if note.cells]
+    results = {result.slug: result for result in executor.run(programs, report)} if programs else {}
+    verdicts = {
+        slug: tuple(map(verify.judge, garden.notes[slug].cells, result.results))
+        for slug, result in results.items()
+    }
+    grades = {slug: _weakest(found) for slug, found in verdicts.items()}
+    return replace(garden, results=results, verdicts=verdicts, grades=grades)
+
+
+def _program(note: Note, spans: Spans) -> Program:
+    lines = tuple(span.line for span in spans.cells)
+    return Program(note.slug, note.path, note.cells, lines, note.kernel)
+
+
+def _weakest(verdicts: tuple[Verdict, ...]) -> Grade:
+    return min((verdict.grade for verdict in verdicts), key=GRADES.index)
+
+
+def _by_note(garden: Garden, problems: Iterable[Problem]) -> dict[Slug, tuple[Problem, ...]]:
+    slugs = {note.path: slug for slug, note in garden.notes.items()}
+    found: dict[Slug, list[Problem]] = {}
+    for problem in problems:
+        if problem.path in slugs:
+            found.setdefault(slugs[problem.path], []).append(problem)
+    return {slug: tuple(of_note) for slug, of_note in found.items()}
+
+
+# ---------------------------------------------------------------- from a garden to files
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The two files of a note, as text, and the problems that showed while they were made."""
+
+    page: str
+    preview: str
+    problems: tuple[Problem, ...] = ()
+
+
+def render_note(slug: Slug, garden: Garden, config: Config) -> Rendered:
+    """The page and the preview of one note."""
+    (page, preview), problems = assemble.note_pages(garden, slug, config)
+    return Rendered(theme.render(page, config).decode(), theme.render(preview, config).decode(), problems)
+
+
+def _note_files(garden: Garden, rendered: tuple[Rendered, ...]) -> dict[OutPath, bytes]:
+    files = {}
+    for slug, one in zip(garden.notes, rendered, strict=True):
+        files[out_of(slug)] = one.page.encode()
+        files[assemble.preview_of(slug)] = one.preview.encode()
+    return files
+
+
+def _copies(garden: Garden, files: Mapping[OutPath, bytes]) -> tuple[dict[OutPath, str], tuple[Problem, ...]]:
+    """The assets to copy, and a problem for each that wants the place of a page."""
+    copies = assemble.asset_copies(garden)
+    clashes = tuple(
+        Problem(
+            "path-collision",
+            "error",
+            path,
+            Span(0),
+            f"this file wants the place of a page of the site, {out}; the page keeps it",
+            "rename the file",
+        )
+        for out, path in copies.items()
+        if out in files
+    )
+    return {out: path for out, path in copies.items() if out not in files}, clashes
+
+
+def _home(config: Config) -> str:
+    """The root of the site as a page at any address can reach it: what the 404 page must use."""
+    return config.base_url or "/"
+
+
+def graph_document(garden: Garden) -> dict[str, object]:
+    """`graph.json`, as the contract has it."""
+    edges, missing = [], []
+    for slug, note in garden.notes.items():
+        lines = garden.spans[slug].links
+        for link, resolution, span in zip(note.links, garden.resolutions[slug], lines, strict=True):
+            found = assemble.settled(resolution)
+            if isinstance(found, Missing):
+                missing.append(graph.Wanted(slug, span.line, link.target, found.near))
+            elif not isinstance(found, FoundAsset):
+                edges.append(graph.Edge(slug, found.slug, link.kind, span.line, link.text or found.label))
+    return graph.document(tuple(garden.notes.values()), garden.grades, edges, missing)
+
+
+# ---------------------------------------------------------------- the report
+
+
+def summary(garden: Garden) -> dict[str, object]:
+    """The parts of the JSON report that the garden itself determines."""
+    counts = Counter(_kind(one) for resolutions in garden.resolutions.values() for one in resolutions)
+    external = sum(len(note.external) for note in garden.notes.values())
+    logs = [result.log for result in garden.results.values()]
+    versions = {name: version for log in logs for name, version in log.versions}
+    return {
+        "notes": [_note_data(garden, slug, note) for slug, note in garden.notes.items()],
+        "links": {
+            "total": sum(counts.values()) + external,
+            **{kind: counts[kind] for kind in ("found", "missing", "ambiguous")},
+            "external": external,
+        },
+        "cells": [cell for slug in garden.results for cell in _cells_data(garden, slug)],
+        "isolation": next((log.isolation for log in logs if log.isolation), "none"),
+        "versions": dict(sorted(versions.items())),
+    }
+
+
+def _kind(resolution: Resolution) -> str:
+    if isinstance(resolution, Missing):
+        return "missing"
+    return "ambiguous" if isinstance(resolution, Ambiguous) else "found"
+
+
+def _note_data(garden: Garden, slug: Slug, note: Note) -> dict[str, object]:
+    return {
+        "path": note.path,
+        "slug": slug,
+        "href": out_of(slug),
+        "title": note.title,
+        "grade": garden.grades.get(slug),
+        "words": note.words,
+    }
+
+
+def _cells_data(garden: Garden, slug: Slug) -> Iterable[dict[str, object]]:
+    note, result = garden.notes[slug], garden.results[slug]
+    for i, (cell, verdict) in enumerate(zip(note.cells, garden.verdicts[slug], strict=True)):
+        outcome = result.results[i]
+        yield {
+            "note": note.path,
+            "label": cell.label,
+            "line": garden.spans[slug].cells[i].line,
+            "grade": verdict.grade,
+            "executed": not result.log.cached
+            and outcome.status not in ("not-run", "stale", "skipped", "blocked"),
+            "cached": result.log.cached,
+            "seconds": result.log.seconds[i] if i < len(result.log.seconds) else 0.0,
+            "figures": _figures(outcome),
+            "message": verdict.message or outcome.message,
+        }
+
+
+def _figures(outcome: CellResult) -> int:
+    return sum(any(mime.startswith("image/") for mime, _ in output.data) for output in outcome.outputs)
