@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import io
-from weakref import WeakSet
 from typing import Any
+from weakref import WeakSet
 
 import matplotlib as mpl
 from IPython.display import display
@@ -42,7 +42,7 @@ def show_all() -> None:
     try:
         for figure in map(plt.figure, plt.get_fignums()):
             if figure not in _shown:
-                display(figure)
+                display(figure)  # type: ignore[no-untyped-call]
     finally:
         plt.close("all")
         _shown.clear()

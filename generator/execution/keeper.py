@@ -248,7 +248,7 @@ class Keeper:
         whole = time.monotonic() > self.until
         limit = self.limits["note_seconds"] if whole else limit
         what = "all cells of a note together" if whole else "a cell"
-        message = f"Stopped after {limit:g} s, the time that {what} may take" + (f"; {more}." if more else ".")
+        message = f"Stopped after {limit:g} s, the time that {what} may take{'; ' * bool(more)}{more}."
         line = (error or {}).get("line") or self.child.line
         return result("timeout", collector, seen, message, line)
 
@@ -301,7 +301,7 @@ def _death(status: int, limits: Json) -> tuple[str, str]:
         return "killed", f"Stopped, because it wrote a file of more than {limits['file_bytes'] >> 20} MB."
     if status < 0:
         return "killed", f"The process of this note died of {signal.Signals(-status).name}."
-    return "killed", f"The process of this note ended by itself (exit code {status}) before the cell was done."
+    return "killed", f"The process of this note ended by itself (exit code {status}) within the cell."
 
 
 def result(status: str, collector: Collector, observations: Any, message: str = "", line: int = 0) -> Json:

@@ -1,10 +1,10 @@
 """What a run depended on: packages that were really imported, files that were really opened.
 
-One half watches a run from inside its process (`Watch`), the other (`changed`) compares a stored manifest with
-the world of today without running anything.
+One half watches a run from inside its process (`Watch`), the other (`changed`) compares a stored manifest
+with the world of today without running anything.
 
-Locations of inputs: `note:data.csv` beside the note, `vault:data/big.csv` elsewhere in the vault, or an absolute
-path. A folder that was listed counts by its names.
+Locations of inputs: `note:data.csv` beside the note, `vault:data/big.csv` elsewhere in the vault, or an
+absolute path. A folder that was listed counts by its names.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ ROOT = str(Path(__file__).resolve().parents[2])
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/etc", "/var/cache", "/opt")
 _WHOLE = 64 << 20
+_LOCAL = ("('127.", "('::1'", "('localhost'")
 
 
 # ---------------------------------------------------------------- fingerprints
@@ -37,7 +38,12 @@ def fingerprint(path: str) -> str:
     """What a file or folder is like now, as short text; `absent` if it is not there."""
     try:
         if Path(path).is_dir():
-            return "dir:" + hashlib.sha256("\0".join(sorted(os.listdir(path))).encode()).hexdigest()
+            return (
+                "dir:"
+                + hashlib.sha256(
+                    "\0".join(sorted(entry.name for entry in Path(path).iterdir())).encode()
+                ).hexdigest()
+            )
         status = Path(path).stat()
         if status.st_size > _WHOLE:
             return f"size:{status.st_size}:{status.st_mtime_ns}"
@@ -73,11 +79,11 @@ def changed(manifest: Manifest, vault: str, folder: str) -> str:
     for name, version in manifest.packages:
         now = version_of(name)
         if now != version:
-            return f"{name} was {version} and is {now}" if now else f"{name} {version} is not installed any more"
+            return f"{name} was {version} and is {now or 'not installed any more'}"
     for where, print_ in manifest.inputs:
         now = fingerprint(place(where, vault, folder))
         if now != print_:
-            return f"the file {where} has changed" if "absent" not in (now, print_) else f"{where} came or went"
+            return f"{where} came or went" if "absent" in (now, print_) else f"the file {where} has changed"
     if manifest.network:
         return f"it talked to {manifest.network[0]} over the network"
     return "" if manifest.complete else "what it depends on is not known"
@@ -133,12 +139,12 @@ class Watch:
         if not isinstance(path, str | bytes) or sys._getframe(2).f_code.co_filename.startswith("<frozen"):
             return  # The import system's own reading: modules are recorded by their files.
         with suppress(OSError, ValueError):
-            full = os.path.abspath(os.fsdecode(path))
+            full = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - in a hook, nothing heavier
             if not self._ignore(full) and "/__pycache__/" not in full:
                 self._opened.add(full)
 
     def _connect(self, address: object) -> None:
-        if isinstance(address, tuple) and address and not str(address[0]).startswith(("127.", "::1", "localhost")):
+        if isinstance(address, tuple) and not str(address[:1]).startswith(_LOCAL):
             self._network.add(":".join(map(str, address[:2])))
 
     def _ignore(self, path: str) -> bool:
@@ -163,7 +169,7 @@ def _top_names() -> set[str]:
 def _imported(codes: Iterable[str], baseline: frozenset[str]) -> set[str]:
     """Top-level names that cells import, as far as their text says so. A module loaded before the cells ran
     leaves no other trace; one named in a string may be imported by that name."""
-    names = set()
+    names: set[str] = set()
     for code in codes:
         tree = parse(code)
         for node in ast.walk(tree) if tree else ():
@@ -183,7 +189,8 @@ def _names(node: ast.AST, baseline: frozenset[str]) -> Iterator[str]:
 
 
 def _sort_out(names: Iterable[str]) -> tuple[tuple[tuple[str, str], ...], set[str]]:
-    """Split imported names into distributions (with what they require and is loaded too) and local modules."""
+    """Split imported names into distributions (with what they require, as far as it is loaded) and local
+    modules."""
     found: dict[str, str] = {}
     local: set[str] = set()
     todo = [name for name in names if name not in sys.stdlib_module_names and name != "__main__"]

@@ -33,7 +33,7 @@ def adopt_orphans() -> None:
 
 def threads() -> int:
     """How many threads this process has, as the kernel counts them."""
-    return len(os.listdir("/proc/self/task"))
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
 def descendants(root: int) -> list[int]:
@@ -52,16 +52,16 @@ def children(root: int) -> list[int]:
 
 def _below() -> dict[int, list[int]]:
     below: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
             with suppress(OSError, ValueError, IndexError):
-                below.setdefault(_parent(entry), []).append(int(entry))
+                below.setdefault(_parent(entry), []).append(int(entry.name))
     return below
 
 
-def _parent(pid: str) -> int:
+def _parent(process: Path) -> int:
     # The name in parentheses may hold anything, spaces and parentheses included.
-    fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
     return -1 if fields[0] in "ZX" and int(fields[1]) != os.getpid() else int(fields[1])
 
 

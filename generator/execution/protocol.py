@@ -86,7 +86,9 @@ class Recorder(Executor, Protocol):
     ) -> tuple[Run, ...]: ...
 
 
-def same_for_all(program: Program, status: CellStatus, message: str, log: RunLog | None = None) -> ProgramResult:
+def same_for_all(
+    program: Program, status: CellStatus, message: str, log: RunLog | None = None
+) -> ProgramResult:
     """A result that says the same of every cell, for a program that could not be run."""
     result = CellResult(status, message=message)
     return ProgramResult(program.slug, (result,) * len(program.cells), log or RunLog())
@@ -98,7 +100,7 @@ def skipped(cell: Cell, has: Sequence[str] = ()) -> CellResult | None:
     if cell.options.skip:
         return CellResult("skipped", message=f"Not run: {cell.options.skip}.".replace("..", "."))
     if cell.options.needs and cell.options.needs not in has:
-        return CellResult("skipped", message=f"Not run: needs {cell.options.needs}, which there is none of here.")
+        return CellResult("skipped", message=f"Not run: needs {cell.options.needs}, and there is none here.")
     return None
 
 

@@ -266,7 +266,7 @@ class Session:
         return {
             "name": type(error).__name__,
             "text": self.scrub(_message(error)),
-            "classes": [c.__name__ for c in type(error).__mro__] + [c.__qualname__ for c in type(error).__mro__],
+            "classes": [name for c in type(error).__mro__ for name in (c.__name__, c.__qualname__)],
             "frames": frames,
             "line": cell[-1] if cell else 0,
             "memory": isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in _message(error)[:500],
@@ -329,7 +329,7 @@ def _loaded() -> set[str]:
 def _message(error: BaseException) -> str:
     try:
         text = str(error.msg) if isinstance(error, SyntaxError) else str(error)
-        notes = [n for n in getattr(error, "__notes__", ()) if isinstance(n, str) and "JAX has removed" not in n]
+        notes = [n for n in getattr(error, "__notes__", ()) if "JAX has removed" not in n]
     except Exception:
         return f"(the message of this {type(error).__name__} cannot be shown)"
     return "\n".join([text, *notes])[:20_000]
@@ -343,7 +343,7 @@ def _walk(trace: TracebackType | None) -> list[tuple[str, int, str]]:
 
 def _is_noise(file: str) -> bool:
     """Frames that say nothing to the author of a note: the engine's, JAX's and IPython's own."""
-    if file.startswith(os.path.join(ROOT, "generator", "execution")) or file.endswith("/contextlib.py"):
+    if file.startswith(f"{ROOT}/generator/execution/") or file.endswith("/contextlib.py"):
         return True
     for folder in _library_folders():
         if file.startswith(folder + "/"):

@@ -20,7 +20,9 @@ _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NU
 ISOLATION = "a process of its own: fresh home, allow-listed environment, limited memory and time; no sandbox"
 
 
-def configuration(environment: Environment, outside: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
+def configuration(
+    environment: Environment, outside: Mapping[str, str] = os.environ
+) -> tuple[tuple[str, str], ...]:
     """The settings from outside that can change what cells compute: part of an execution key."""
     meant = {name: value for name, value in outside.items() if name.startswith(_MEANT)}
     meant.pop("JAX_COMPILATION_CACHE_DIR", None)
@@ -29,7 +31,9 @@ def configuration(environment: Environment, outside: Mapping[str, str] = os.envi
     return tuple(sorted({"JAX_PLATFORMS": "cpu", **meant, **dict(environment.variables)}.items()))
 
 
-def variables(environment: Environment, shared: Path, outside: Mapping[str, str] = os.environ) -> dict[str, str]:
+def variables(
+    environment: Environment, shared: Path, outside: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """The environment of every cell, but for its home. `shared` is a folder for what matplotlib keeps."""
     found = {name: value for name, value in outside.items() if name in _THROUGH}
     for name in _ONE_THREAD:
@@ -101,6 +105,12 @@ def instruction_sets() -> str:
 def device() -> str:
     """The processor, with the widest vector instructions that numerics depend on."""
     features = set(instruction_sets().split())
-    known = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("avx", "AVX"), ("sse4_2", "SSE4.2"), ("asimd", "NEON"))
+    known = (
+        ("avx512f", "AVX-512"),
+        ("avx2", "AVX2"),
+        ("avx", "AVX"),
+        ("sse4_2", "SSE4.2"),
+        ("asimd", "NEON"),
+    )
     widest = next((name for flag, name in known if flag in features), "")
     return f"cpu ({widest})" if widest else "cpu"

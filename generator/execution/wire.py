@@ -122,4 +122,6 @@ def cell_result_from(data: Mapping[str, Any]) -> CellResult:
 
 def output_from(data: Mapping[str, Any]) -> Output:
     frames = tuple(Frame(**frame) for frame in data.get("frames", ()))
-    return Output(data["kind"], data.get("name", ""), data.get("text", ""), _tuples(data.get("data", [])), frames)
+    return Output(
+        data["kind"], data.get("name", ""), data.get("text", ""), _tuples(data.get("data", [])), frames
+    )

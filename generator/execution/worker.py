@@ -125,7 +125,7 @@ def _configure(compiled: bool) -> None:
     if "jax" in sys.modules:
         import jax
 
-        jax.config.update("jax_compilation_cache_dir", None)
+        jax.config.update("jax_compilation_cache_dir", None)  # type: ignore[no-untyped-call]
 
 
 def main(arguments: list[str]) -> None:

@@ -109,7 +109,9 @@ class Zygote:
 
     # ------------------------------------------------------------ the subprocess
 
-    def _serve(self, programs: Sequence[Program], waiting: list[int], done: Callable[[int, Run], None]) -> None:
+    def _serve(
+        self, programs: Sequence[Program], waiting: list[int], done: Callable[[int, Run], None]
+    ) -> None:
         left = set(waiting)
         try:
             self._start()
@@ -130,7 +132,11 @@ class Zygote:
                 done(index, Run(same_for_all(programs[index], "killed", why)))
 
     def _exchange(
-        self, request: wire.Json, programs: Sequence[Program], left: set[int], done: Callable[[int, Run], None]
+        self,
+        request: wire.Json,
+        programs: Sequence[Program],
+        left: set[int],
+        done: Callable[[int, Run], None],
     ) -> None:
         with suppress(BrokenPipeError):
             wire.send(self._requests, request)
@@ -152,7 +158,14 @@ class Zygote:
         try:
             with (self._root / "log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "generator.execution.worker", str(theirs), str(mine), str(self._root)],
+                    [
+                        sys.executable,
+                        "-m",
+                        "generator.execution.worker",
+                        str(theirs),
+                        str(mine),
+                        str(self._root),
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -185,7 +198,11 @@ class Zygote:
                 "order": [i for i, result in enumerate(known) if result is None],
                 "vault": os.path.realpath(environment.vault) if environment.vault else "",
                 "folder": folder,
-                "private": [str(home), str(self._root), environment.cache and os.path.realpath(environment.cache)],
+                "private": [
+                    str(home),
+                    str(self._root),
+                    environment.cache and os.path.realpath(environment.cache),
+                ],
                 "compiled": bool(environment.cache),
             },
         }
@@ -199,4 +216,3 @@ class Zygote:
 
 def _lost(program: Program) -> ProgramResult:
     return same_for_all(program, "killed", "The process that watched over this note's cells was killed.")
-
