@@ -40,8 +40,14 @@ SHEETS = ("tokens", "page", "prose", "parts", "code", "print")
 
 
 def render(page: Page, config: Config) -> bytes:
-    """The bytes of a page, UTF-8. A field that a template asks for and `page` lacks raises: that is our bug."""
-    html: str = _template(page.template).render(page=page, data=page.data, config=config)
+    """The bytes of a page, UTF-8. Data without a field that the template asks for raises: a bug of ours."""
+    html: str = _template(page.template).render(
+        page=page,
+        data=page.data,
+        config=config,
+        assets=_part("assets", page.root, config),
+        masthead=_part("masthead", page.root, config),
+    )
     return html.encode()
 
 
@@ -52,7 +58,7 @@ def static_files() -> dict[OutPath, bytes]:
     files = {OutPath("static/garden.css"): "\n".join((*sheets, math.stylesheet())).encode()}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if path.is_file() and relative.parts[0] != "css":
+        if path.is_file() and relative.parts[0] != "css" and not path.name.startswith("."):
             files[OutPath(f"static/{relative.as_posix()}")] = path.read_bytes()
     return files
 
@@ -78,6 +84,12 @@ def _environment() -> Any:
 @lru_cache
 def _template(name: str) -> Any:
     return _environment().get_template(f"{name}.html")
+
+
+@lru_cache
+def _part(name: str, root: str, config: Config) -> Html:
+    """What all pages of one depth have in common, rendered once: a third of the work for a short note."""
+    return Html(_template(name).render(root=root, config=config))
 
 
 def _folder(name: str) -> Path:

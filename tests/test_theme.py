@@ -69,10 +69,10 @@ def test_a_note_carries_the_hooks_that_scripts_rely_on() -> None:
 def test_a_preview_is_a_fragment_and_nothing_else() -> None:
     data = PreviewPage(Slug("a/b"), "Title", "ran", Html("<p>body</p>"))
     html = theme.render(Page(OutPath("previews/a/b.html"), "preview", "../../", data), CONFIG).decode()
-    assert html.split() == (
-        '<div class="preview" data-slug="a/b" data-grade="ran"> <p class="preview-title">Title</p>'
-        ' <div class="preview-body"> <p>body</p> </div> </div>'
-    ).split()
+    assert html == (
+        '<div class="preview" data-slug="a/b" data-grade="ran">\n<p class="preview-title">Title</p>\n'
+        '<div class="preview-body">\n<p>body</p>\n</div>\n</div>'
+    )
 
 
 def test_a_redirect_works_without_script_and_names_the_note() -> None:
@@ -84,7 +84,7 @@ def test_a_redirect_works_without_script_and_names_the_note() -> None:
 
 
 def poisoned(value: Any) -> Any:
-    """`value` with every text in it hostile; markup, which is trusted by its type, and closed sets excepted."""
+    """`value` with every text in it hostile, except for markup, which is trusted by its type."""
     if isinstance(value, Html) or not value:
         return value
     if isinstance(value, str):
@@ -137,7 +137,9 @@ def test_every_file_that_the_style_sheet_and_the_scripts_load_is_in_the_site() -
     used = [url for url in re.findall(r'url\("([^"]+)"\)', css) if not url.startswith("data:")]
     assert used
     scripts = {out: data.decode() for out, data in files.items() if out.endswith(".js")}
-    used += [name.removeprefix("./") for text in scripts.values() for name in re.findall(r'from "(.+?)"', text)]
+    used += [
+        name.removeprefix("./") for text in scripts.values() for name in re.findall(r'from "(.+?)"', text)
+    ]
     assert [name for name in used if f"static/{name}" not in files] == []
 
 

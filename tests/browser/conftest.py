@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import obtain_chromium
 import pytest
@@ -52,7 +52,8 @@ class Visit:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    extensions_map = {  # noqa: RUF012: of the base class; the machine's own table may lack these
+    # The machine's own table may lack these.
+    extensions_map: ClassVar[dict[str, str]] = {
         **SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
         ".woff2": "font/woff2",

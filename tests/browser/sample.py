@@ -1,4 +1,5 @@
 """A small garden made by hand: every part that a page can have, as `pages` would hand it to `theme`."""
+# ruff: noqa: E501 (markup is easier to read unbroken)
 
 from __future__ import annotations
 
@@ -179,7 +180,7 @@ def note(slug: str) -> Page:
     title, body, grade = TITLES[slug]
     long = slug == "gaussian"
     context = Html(
-        f'<p>It is how one <mark>{link("", "gaussian", "fits a Gaussian")}</mark> without leaving the cone of '
+        f"<p>It is how one <mark>{link('', 'gaussian', 'fits a Gaussian')}</mark> without leaving the cone of "
         "positive definite matrices, and it is cheap.</p>"
     )
     data = NotePage(
@@ -203,7 +204,9 @@ def note(slug: str) -> Page:
         else (),
         body=Html(body("", True)),
         footnotes=(
-            FootnoteView(1, "fn-1", Html("<p>As long as the diagonal stays away from zero.</p>"), ("#fnref-1",)),
+            FootnoteView(
+                1, "fn-1", Html("<p>As long as the diagonal stays away from zero.</p>"), ("#fnref-1",)
+            ),
         )
         if long
         else (),
@@ -237,14 +240,23 @@ def preview(slug: str) -> Page:
 
 
 def pages() -> tuple[Page, ...]:
-    everything = tuple(Ref(TITLES[slug][0], f"{slug}.html", slug, TITLES[slug][2], date="2026-11-24") for slug in TITLES)
-    listing = ListPage("All notes", "Every note, by title.", (ListGroup("C–R", everything),), (Ref("jax", "#", count=2),))
+    everything = tuple(
+        Ref(TITLES[slug][0], f"{slug}.html", slug, TITLES[slug][2], date="2026-11-24") for slug in TITLES
+    )
+    listing = ListPage(
+        "All notes", "Every note, by title.", (ListGroup("C–R", everything),), (Ref("jax", "#", count=2),)
+    )
     return (
         *map(note, TITLES),
         *map(preview, TITLES),
         Page(OutPath("all-notes.html"), "list", "", listing),
         Page(OutPath("old/name.html"), "redirect", "../", RedirectPage("Reverse mode", "../reverse.html")),
-        Page(OutPath("404.html"), "message", "", MessagePage("Nothing here", "There is no note at this address.")),
+        Page(
+            OutPath("404.html"),
+            "message",
+            "",
+            MessagePage("Nothing here", "There is no note at this address."),
+        ),
     )
 
 

@@ -18,7 +18,9 @@ def card(page: Page, number: int = 0):
 def test_hovering_a_link_shows_the_note_behind_it(visit, garden) -> None:
     page = visit(garden.url + "gaussian.html").page
     page.locator(LINK).first.hover()
-    expect(card(page).locator(".preview[data-slug='cholesky'] .preview-title")).to_have_text("Cholesky factor")
+    expect(card(page).locator(".preview[data-slug='cholesky'] .preview-title")).to_have_text(
+        "Cholesky factor"
+    )
     expect(card(page)).to_contain_text("what the square root is to numbers")
 
 
@@ -120,7 +122,9 @@ def test_links_in_a_preview_lead_where_they_lead_on_their_own_page(visit, garden
 def test_a_card_stays_inside_the_window(visit, garden, place: str) -> None:
     page = visit(garden.url + "gaussian.html", viewport={"width": 760, "height": 500}).page
     link = page.locator(".note-body a[data-preview]").first
-    link.evaluate(f"(a) => a.scrollIntoView({{ block: '{'start' if place == 'top' else 'end'}', behavior: 'instant' }})")
+    link.evaluate(
+        f"(a) => a.scrollIntoView({{ block: '{'start' if place == 'top' else 'end'}', behavior: 'instant' }})"
+    )
     link.hover()
     expect(page.locator(CARD)).to_have_count(1)
     box = card(page).bounding_box()
