@@ -172,7 +172,7 @@ def test_a_note_is_in_its_own_language_and_a_list_in_the_garden_s() -> None:
     note = PAGES[OutPath("gaussian.html")]
     german = replace(note, data=replace(note.data, lang="de"))  # type: ignore[type-var]
     assert rendered(german).css_first("html").attributes["lang"] == "de"
-    assert rendered(PAGES[OutPath("all-notes.html")]).css_first("html").attributes["lang"] == "en"
+    assert rendered(PAGES[OutPath("all.html")]).css_first("html").attributes["lang"] == "en"
 
 
 def test_addresses_are_absolute_only_where_the_site_s_address_is_known() -> None:

@@ -249,7 +249,7 @@ def pages() -> tuple[Page, ...]:
     return (
         *map(note, TITLES),
         *map(preview, TITLES),
-        Page(OutPath("all-notes.html"), "list", "", listing),
+        Page(OutPath("all.html"), "list", "", listing),
         Page(OutPath("old/name.html"), "redirect", "../", RedirectPage("Reverse mode", "../reverse.html")),
         Page(
             OutPath("404.html"),

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("gaussian.html", "cholesky.html", "all-notes.html", "404.html")
+PAGES = ("gaussian.html", "cholesky.html", "all.html", "404.html")
 
 # Contrast of every visible piece of text with what is behind it, after WCAG 2; the worst ones first.
 CONTRAST = """() => {
