@@ -442,10 +442,9 @@ def _config(values: Mapping[str, Any]) -> Config:
 
 
 def _options(values: Mapping[str, Any], environ: Mapping[str, str]) -> Options:
-    chosen = [_BY_KEY[key].flag for key in ("fresh", "frozen") if values.get(key)]
-    if len(chosen) > 1 or (values.get("frozen") and values.get("no_exec")):
-        other = chosen[0] if len(chosen) > 1 else "--no-exec"
-        raise ConfigError(f"command line: --frozen and {other} contradict each other; choose one")
+    others = [key for key in ("fresh", "no_exec") if values.get("frozen") and values.get(key)]
+    if others:
+        raise ConfigError(f"--frozen and {_BY_KEY[others[0]].flag} contradict each other; choose one")
     return Options(
         values.get("jobs", 0),
         values.get("strict", environ.get("CI", "").lower() == "true"),
