@@ -667,10 +667,18 @@ def publish(
             return stage.publish(wanted)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
-        hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "try another --out"
+        hint = _HINTS.get(error.errno or 0, "try another --out")
         raise PublishError(
             f"the site was not written: {_reason(error)}{place}; what {out} holds is as it was; {hint}"
         ) from error
+
+
+_HINTS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.ENOENT: "build again",
+    errno.EBUSY: "a mounted folder cannot be exchanged for another: try a folder in it",
+}
 
 
 def _refuse(out: Path, vault: Path) -> None:
