@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 from generator.model import (
@@ -171,12 +170,16 @@ def _of_cell(note: Note, i: int, result: CellResult, verdict: Verdict, span: Spa
     yield Problem(code, "error", note.path, place, message, _CELL_HINTS[code])
 
 
+CELL_FAILED = 3
+"""The exit code where a cell failed, did not match, or is stale."""
+
+
 def exit_code(problems: Iterable[Problem], strict: bool) -> int:
-    """0 fine, 1 content problems, 3 a cell failed, mismatched or is stale; warnings count where `strict`."""
+    """0 fine, 1 content problems, CELL_FAILED; warnings count where `strict`."""
     code = 0
     for problem in problems:
-        if problem.severity == "error" and problem.code in (*_CELL_HINTS,):
-            return 3
+        if problem.severity == "error" and problem.code in _CELL_HINTS:
+            return CELL_FAILED
         if problem.severity == "error" or (strict and problem.severity == "warning"):
             code = 1
     return code
@@ -288,6 +291,3 @@ def as_json(value: object) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-Format = Literal["text", "json", "github", "junit"]

@@ -1,0 +1,113 @@
+"""The command line: arguments in, exit code out. Everything that a person sees of a build is said here.
+
+`arguments` reads them, `building` makes a site and remembers its outcome, `reports` says what happened,
+`progress` what is happening. Problems go to standard output in the format asked for; progress and the
+closing line go to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from generator import config, disk
+from generator.cli import building, reports
+from generator.cli.arguments import Arguments, read
+from generator.cli.progress import Progress
+
+EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_LOCKED, EXIT_BUG, EXIT_INTERRUPTED = 2, 4, 5, 70, 130
+
+
+def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> int:
+    """Run one command; gives the exit code. `home` is the folder whose garden is meant if none is named."""
+    try:
+        asked = read(list(sys.argv[1:] if arguments is None else arguments))
+        loaded = config.load(asked.config, asked.notes, asked.flags, os.environ, home or Path.cwd())
+        return _COMMANDS[asked.command](loaded, asked)
+    except KeyboardInterrupt:
+        reports.say("interrupted; the site is as it was")
+        return EXIT_INTERRUPTED
+    except (config.ConfigError, disk.Locked, disk.PublishError, building.Unavailable) as error:
+        reports.say(f"error: {error}")
+        return _exit_code(error)
+    except BrokenPipeError:
+        # Whoever read the report has gone; Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        reports.say("this is a bug of the generator, not of your notes; the site is as it was")
+        return EXIT_BUG
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, config.ConfigError):
+        return EXIT_USAGE
+    return EXIT_LOCKED if isinstance(error, disk.Locked) else EXIT_ENVIRONMENT
+
+
+# ---------------------------------------------------------------- commands
+
+
+def _build(loaded: config.Loaded, asked: Arguments) -> int:
+    return _make(loaded, write=True)
+
+
+def _check(loaded: config.Loaded, asked: Arguments) -> int:
+    return _make(loaded, write=False)
+
+
+def _make(loaded: config.Loaded, write: bool) -> int:
+    progress = Progress(sys.stderr)
+    try:
+        outcome = building.outcome(loaded, progress, write)
+    finally:
+        progress.clear()
+    return reports.report(loaded, outcome, progress)
+
+
+def _serve(loaded: config.Loaded, asked: Arguments) -> int:
+    from generator import serve
+
+    _make(loaded, write=True)
+    watched = [loaded.notes_dir, *([loaded.file] if loaded.file else [])]
+    ignored = building.not_notes(loaded)
+    reports.say(f"http://127.0.0.1:{asked.port}/ shows the garden; Ctrl-C ends it")
+    try:
+        serve.serve(loaded.out_dir, asked.port, watched, ignored, lambda: _rebuild(loaded))
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        raise config.ConfigError(
+            f"port {asked.port} cannot be used: {error.strerror}; try --port with another number"
+        ) from error
+    return 0
+
+
+def _rebuild(loaded: config.Loaded) -> None:
+    """Build again; what goes wrong is said, and the last good site stays."""
+    try:
+        _make(loaded, write=True)
+    except (config.ConfigError, disk.Locked, disk.PublishError) as error:
+        reports.say(f"error: {error}")
+
+
+def _verify(loaded: config.Loaded, asked: Arguments) -> int:
+    """Hold a built site against its manifest."""
+    differences = disk.verify(loaded.out_dir)
+    for difference in differences:
+        sys.stdout.write(difference + "\n")
+    reports.say(f"{len(differences)} differences" if differences else "the site is what its manifest says")
+    return 1 if differences else 0
+
+
+_COMMANDS: dict[str, Callable[[config.Loaded, Arguments], int]] = {
+    "build": _build,
+    "check": _check,
+    "serve": _serve,
+    "verify": _verify,
+}

@@ -1,0 +1,121 @@
+"""One build: lock, scan, run the pipeline, publish, and remember the outcome until something changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator import checks, config, disk, memo
+from generator.cli import cells
+from generator.cli.progress import Progress
+from generator.model import Problem
+
+
+class Unavailable(Exception):
+    """Something that was asked for is not to be had on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a build has to say once it is done: all that is reported, and nothing of the pages.
+
+    `report` is JSON; `excerpts` are the lines of the sources that the problems are about; `paths` are the
+    notes'. It is kept until something changes: building an unchanged garden only says it again.
+    """
+
+    report: str
+    problems: tuple[Problem, ...]
+    excerpts: tuple[str, ...]
+    paths: tuple[str, ...]
+    files: int = 0
+    tree_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An outcome, and the state of the garden that it is true of."""
+
+    state: str
+    outcome: Outcome
+
+
+def outcome(loaded: config.Loaded, progress: Progress, write: bool) -> Outcome:
+    """Build, and publish if `write`. Where nothing has changed since the last build, its outcome again.
+
+    Raises disk.Locked, disk.PublishError and Unavailable.
+    """
+    with disk.lock(loaded.cache_dir):
+        store = memo.SqliteStore(loaded.cache_dir / "memo.sqlite")
+        try:
+            return _outcome(loaded, progress, store, write)
+        finally:
+            store.close()
+
+
+def not_notes(loaded: config.Loaded) -> tuple[Path, ...]:
+    """What may lie in the folder of notes and is no part of it."""
+    return (loaded.out_dir, loaded.cache_dir)
+
+
+def _outcome(loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, write: bool) -> Outcome:
+    name = f"outcome:{loaded.out_dir}"
+    with progress.stage("disk"):
+        state = _state(loaded)
+        kept = _kept(store.get(name)) if write and not loaded.options.fresh else None
+        if kept and kept.state == state and disk.is_whole(loaded.out_dir, kept.outcome.tree_hash):
+            return kept.outcome
+    new = _construct(loaded, progress, store, write)
+    # A failed cell is tried again each time: what was in its way may have passed.
+    if write and checks.exit_code(new.problems, strict=False) != checks.CELL_FAILED:
+        store.put(name, memo.encode(_Kept(state, new)))
+    store.prune()
+    return new
+
+
+def _state(loaded: config.Loaded) -> str:
+    """A digest of everything that a build depends on."""
+    settings, options = loaded.config, loaded.options
+    files = disk.fingerprint(loaded.notes_dir, ignore=settings.ignore, exclude=not_notes(loaded))
+    mode = (options.no_exec, options.frozen, options.executor)
+    return memo.digest((files, settings, memo.code_version(), mode))
+
+
+def _kept(data: bytes | None) -> _Kept | None:
+    try:
+        kept: _Kept | None = memo.decode(data, _Kept) if data is not None else None
+    except ValueError:
+        return None
+    return kept
+
+
+def _construct(loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, write: bool) -> Outcome:
+    from generator import pipeline  # here, so that an unchanged garden imports no parser and no template
+
+    settings, options = loaded.config, loaded.options
+    jobs = options.jobs or memo.available_jobs()
+    with progress.stage("disk"):
+        vault = disk.scan(
+            loaded.notes_dir,
+            ignore=settings.ignore,
+            exclude=not_notes(loaded),
+            note_bytes=settings.limits.note_bytes,
+            dates=settings.dates,
+            cache=store,
+        )
+    call: memo.Caller = memo.Plain(jobs) if options.fresh else memo.Memo(store, jobs=jobs)
+    with cells.executor(loaded, store, jobs) as executor:
+        site = pipeline.build(vault, settings, call, memo.Plain(jobs), executor, progress.stage, progress.ran)
+    files, tree_hash = len(site.files) + len(site.copies), ""
+    if write:
+        with progress.stage("publish"):
+            published = disk.publish(
+                loaded.out_dir, site, loaded.notes_dir, assets=vault.assets, exclude=not_notes(loaded)
+            )
+        files, tree_hash = published.files, published.tree_hash
+    texts = {source.path: source.text.split("\n") for source in vault.sources}
+    excerpts = tuple(_line(texts.get(one.path, []), one.span.line) for one in site.problems)
+    return Outcome(checks.as_json(site.report), site.problems, excerpts, tuple(texts), files, tree_hash)
+
+
+def _line(lines: list[str], number: int) -> str:
+    return lines[number - 1] if 0 < number <= len(lines) else ""
