@@ -321,7 +321,7 @@ class _Search:
 
     def basename(self, target: str) -> _Answer | None:
         """What the last part of a path leads to on its own."""
-        return self._path(_stem(target.strip("/")).rpartition("/")[2])[0]
+        return self._named(_stem(target.strip("/")).rpartition("/")[2])[0]
 
     def _whole(self, target: str) -> list[str]:
         """The whole paths (keys with a leading slash) that the target may stand for."""
@@ -466,32 +466,36 @@ def _called(name: str, outline: _Outline) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Every name in the garden, folded, with what to write for it; and, by trigram, where it occurs."""
+    """Every name in the garden: folded, what to write for it, and whether it is a note's; and, by trigram, in
+    which of them it occurs."""
 
-    names: tuple[tuple[str, str], ...]
+    names: tuple[tuple[str, str, bool], ...]
     grams: dict[str, list[int]]
 
 
-_PER_GRAM = 200  # of the names that share a trigram, and
-_GRAMS = 12  # of the trigrams of a missing target, that are looked at: this bounds the work for each
-_COMPARED = 12
-_ALIKE = 0.6
+# These bound the work for one missing target, however large the garden:
+_PER_GRAM = 200  # of the names that share a trigram,
+_GRAMS = 12  # of its trigrams, the rarest,
+_COMPARED = 12  # of the names that share some of them, the likeliest,
+_LETTERS = 80  # of a name.
+_ALIKE = 0.7
 
 
 def _near(target: str, index: Index) -> tuple[str, ...]:
     """Up to three names that are spelled much like the target, the most alike first."""
     if not index._names:
-        index._names.append(_named(index))
+        index._names.append(_all_names(index))
     known = index._names[0]
-    wanted = _fold(_stem(target.strip("/")).rpartition("/")[2])
-    grams = sorted((known.grams[gram] for gram in _trigrams(wanted) if gram in known.grams), key=len)[:_GRAMS]
+    wanted = _fold(_stem(target.strip("/")).rpartition("/")[2])[:_LETTERS]
+    grams = sorted((known.grams[gram] for gram in _trigrams(wanted) if gram in known.grams), key=len)
     weights: dict[int, float] = {}
-    for gram in grams:
+    for gram in grams[:_GRAMS]:
         for i in islice(gram, _PER_GRAM):
-            weights[i] = weights.get(i, 0) + 1 / len(gram)
+            if known.names[i][2] or "." in wanted:  # files of other types have their suffix
+                weights[i] = weights.get(i, 0) + 1 / len(gram)
     likely = sorted(weights, key=lambda i: (-weights[i], i))[:_COMPARED]
     alike: dict[str, float] = {}
-    for name, shown in (known.names[i] for i in likely):
+    for name, shown, _ in (known.names[i] for i in likely):
         matcher = SequenceMatcher(None, wanted, name, autojunk=False)
         if matcher.quick_ratio() >= _ALIKE:
             alike[shown] = max(alike.get(shown, 0), matcher.ratio())
@@ -499,22 +503,23 @@ def _near(target: str, index: Index) -> tuple[str, ...]:
     return tuple(shown for _, shown in close[:3])
 
 
-def _named(index: Index) -> _Names:
-    names: dict[tuple[str, str], None] = {}
+def _all_names(index: Index) -> _Names:
+    names: dict[tuple[str, str, bool], None] = {}
     for key, answer in index._exact.items():
         if key.startswith("/") and isinstance(answer, _Target):
-            names[_fold(key.rpartition("/")[2]), key[1:]] = None
+            name = _fold(key.rpartition("/")[2])[:_LETTERS]
+            names[name, key[1:], answer.note is not None] = None
     for target in index._notes.values():
         for title in (target.note.title, *target.note.aliases) if target.note else ():
             if _words(title) != _fold(_stem(target.path).rpartition("/")[2]):
-                names[_words(title), title] = None
+                names[_words(title)[:_LETTERS], title, True] = None
     grams: dict[str, list[int]] = {}
-    for i, (name, _) in enumerate(names):
+    for i, (name, _, _) in enumerate(names):
         for gram in _trigrams(name):
             grams.setdefault(gram, []).append(i)
     return _Names(tuple(names), grams)
 
 
 def _trigrams(name: str) -> dict[str, None]:
-    padded = f"  {name[:80]} "
+    padded = f"  {name} "
     return dict.fromkeys(padded[i : i + 3] for i in range(len(padded) - 2))

@@ -362,7 +362,7 @@ LINES = st.sampled_from(
 SCALARS = st.text(alphabet="ab1 :#-,[]{}'\"&*!|>%@`?/.\\_~=<+$é\u00a0\u2028\t", max_size=12)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(st.lists(LINES, max_size=6).map("\n".join), SCALARS.map("k: {}\nz: end".format)))
 @example("a: x\n\nb:\n\n  - y")
 @example("a:\n  - x\n  -  y\n")

@@ -257,6 +257,12 @@ def test_other_files_need_their_suffix() -> None:
     assert reached(wiki("wrong/doc.pdf", "x.md", where)) == "doc.pdf (basename)"
 
 
+def test_a_wrong_path_may_end_in_any_name_of_a_note() -> None:
+    where = garden(note("a/n.md", "The title", aliases=("Other name",)))
+    for target in ("./n", "./Other name", "b/other name", "../The title"):
+        assert reached(wiki(target, "c/x.md", where)) == "a/n (basename)"
+
+
 def test_a_note_goes_before_a_file_without_suffix() -> None:
     assert reached(wiki("LICENSE", "x.md", garden("LICENSE.md", "LICENSE"))) == "license"
     assert reached(wiki("Makefile", "x.md", garden("Makefile"))) == "Makefile"
@@ -396,7 +402,7 @@ def test_a_link_without_words_shows_the_title_and_the_heading(text: str, label: 
     assert (found.slug, found.title) == ("book", "Book")
 
 
-def test_the_way_to_the_note_is_doubted_before_nothing_else_is() -> None:
+def test_a_missing_heading_outweighs_how_the_note_was_found() -> None:
     where = garden(note("n.md", "Title", headings=((2, "Here"),)))
     assert reached(wiki("Title#Here", "x.md", where)) == "n (title)"
     assert reached(wiki("Title#Gone", "x.md", where)) == "n (heading)"
@@ -414,6 +420,7 @@ def test_what_is_missing_comes_with_names_that_are_spelled_alike() -> None:
     assert wiki("Covarience matrix", "x.md", where) == Missing(("maths/Covariance matrix", "Variance matrix"))
     assert wiki("gaussian proces", "x.md", where) == Missing(("Gaussian process",))
     assert wiki("plots.png", "x.md", where) == Missing(("img/plot.png",))
+    assert wiki("plot", "x.md", where) == Missing()
     assert wiki("Zebra crossing", "x.md", where) == Missing()
 
 

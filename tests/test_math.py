@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -199,7 +200,10 @@ def test_no_depth_of_nesting_takes_the_process_down() -> None:
     program = "from generator.syntax.math import render\n" + "".join(
         f"for n in (10, 45, 240, 480, 960, 5000, 50000): render({nested}, True)\n" for nested in NESTED
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    root = Path(__file__).parent.parent
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
 
 

@@ -1,0 +1,158 @@
+"""The garden as a graph of notes: for `graph.json`, for related notes, and for what is wrong with it.
+
+The only file that knows networkx, which is imported when first needed: a build that asks for none of it does
+not wait for it. Everything that goes in or comes out is a plain value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from generator.model import LinkKind, Note, Slug
+
+if TYPE_CHECKING:
+    from networkx import MultiDiGraph
+
+# A note that nearly everything links to (an index, a daily log) says little about what belongs together, and
+# the pairs around it grow with the square of its links.
+_HUB = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A link from one note to another: where it is in the source, and its words."""
+
+    source: Slug
+    target: Slug
+    kind: LinkKind
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A link to a note that is not written: where it is, what it names, and what is spelled alike."""
+
+    source: Slug
+    line: int
+    target: str
+    near: tuple[str, ...] = ()
+
+
+def document(
+    notes: Iterable[Note], grades: Mapping[Slug, str], edges: Iterable[Edge], missing: Iterable[Wanted]
+) -> dict[str, object]:
+    """`graph.json`, as data. `notes`, `edges` and `missing` stay in the order given; a note without a grade
+    has `""`. `href` is relative to the root of the site."""
+    return {
+        "nodes": [
+            {
+                "path": note.path,
+                "slug": note.slug,
+                "href": quote(note.slug, safe="/-._~!$'()*+,;=@") + ".html",
+                "title": note.title,
+                "tags": list(note.tags),
+                "grade": grades.get(note.slug, ""),
+            }
+            for note in notes
+        ],
+        "edges": [
+            {
+                "source": edge.source,
+                "target": edge.target,
+                "kind": edge.kind,
+                "line": edge.line,
+                "text": edge.text,
+            }
+            for edge in edges
+        ],
+        "missing": [
+            {"source": link.source, "line": link.line, "target": link.target, "near": list(link.near)}
+            for link in missing
+        ],
+    }
+
+
+def orphans(slugs: Iterable[Slug], edges: Iterable[Edge]) -> tuple[Slug, ...]:
+    """The notes that no other note links to, in the order given."""
+    linked = {edge.target for edge in edges if edge.source != edge.target}
+    return tuple(slug for slug in slugs if slug not in linked)
+
+
+def wanted(missing: Iterable[Wanted]) -> tuple[tuple[str, tuple[Slug, ...]], ...]:
+    """Notes to be written, the most wanted first: what they are called, and the notes that link to them.
+
+    Spellings that differ in case or white space are one note, called as it is called first.
+    """
+    names: dict[str, str] = {}
+    sources: dict[str, dict[Slug, None]] = {}
+    for link in missing:
+        key = " ".join(link.target.casefold().split())
+        names.setdefault(key, link.target)
+        sources.setdefault(key, {})[link.source] = None
+    ordered = sorted(sources, key=lambda key: (-len(sources[key]), key))
+    return tuple((names[key], tuple(sources[key])) for key in ordered)
+
+
+def related(slugs: Iterable[Slug], edges: Iterable[Edge], k: int) -> dict[Slug, tuple[Slug, ...]]:
+    """For each note, up to `k` notes that it is not linked with but shares neighbours with, closest first.
+
+    Closeness is Adamic and Adar's: every shared neighbour counts, one with few links of its own counts more.
+    A note without such notes is left out.
+    """
+    neighbours = _neighbours(slugs, edges)
+    found: dict[Slug, tuple[Slug, ...]] = {}
+    for slug, near in neighbours.items():
+        scores: dict[Slug, float] = {}
+        for between in near:
+            around = neighbours[between]
+            if not 2 <= len(around) <= _HUB:
+                continue
+            for other in around:
+                if other != slug and other not in near:
+                    scores[other] = scores.get(other, 0.0) + 1 / math.log(len(around))
+        closest = sorted(scores, key=lambda other: (-round(scores[other], 9), other))[:k]
+        if closest:
+            found[slug] = tuple(closest)
+    return found
+
+
+def cycles(edges: Iterable[Edge], kind: LinkKind = "uses") -> tuple[tuple[Slug, ...], ...]:
+    """Groups of notes that lead back to themselves by links of one kind: cells that use each other have no
+    order to run in. Of each group one cycle, in the order of its links, from its first note by name."""
+    chosen = [edge for edge in edges if edge.kind == kind]
+    if not chosen:
+        return ()
+    import networkx as nx
+
+    graph = _build((), chosen)
+    found = []
+    for group in nx.strongly_connected_components(graph):
+        start = min(group)
+        if len(group) > 1 or graph.has_edge(start, start):
+            inner = graph.subgraph(group)
+            nodes = [source for source, *_ in nx.find_cycle(inner, start)]
+            first = nodes.index(min(nodes))
+            found.append((*nodes[first:], *nodes[:first]))
+    return tuple(sorted(found))
+
+
+def _neighbours(slugs: Iterable[Slug], edges: Iterable[Edge]) -> dict[Slug, dict[Slug, None]]:
+    """Who is linked with whom, either way; sorted, so that sums of floats are the same in every run."""
+    graph = _build(slugs, edges)
+    around = {slug: {*graph.succ[slug], *graph.pred[slug]} - {slug} for slug in sorted(graph)}
+    return {slug: dict.fromkeys(sorted(near)) for slug, near in around.items()}
+
+
+def _build(slugs: Iterable[Slug], edges: Iterable[Edge]) -> MultiDiGraph:
+    """Nodes and edges are added in the order given, so what networkx finds does not depend on hashes."""
+    import networkx as nx
+
+    graph = nx.MultiDiGraph()
+    graph.add_nodes_from(slugs)
+    graph.add_edges_from((edge.source, edge.target) for edge in edges)
+    return graph
