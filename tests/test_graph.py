@@ -101,15 +101,17 @@ def test_links_may_go_in_circles() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")), max_size=15))
-def test_every_cycle_is_made_of_edges_and_none_is_overlooked(pairs: list[tuple[str, str]]) -> None:
+def test_each_circular_group_has_one_cycle_made_of_its_edges(pairs: list[tuple[str, str]]) -> None:
     uses = edges(" ".join(f"{source}>{target}" for source, target in pairs), "uses")
     found = cycles(uses)
     assert all(step in pairs for cycle in found for step in pairwise((*cycle, cycle[0])))
-    left = {pair for pair in pairs if not set(pair) & {slug for cycle in found for slug in cycle}}
-    while left:  # what remains after taking away the notes that nothing uses must be nothing
-        ends = {source for source, _ in left} - {target for _, target in left}
-        assert ends
-        left = {pair for pair in left if pair[0] not in ends}
+    reach = set(pairs)  # its transitive closure, by brute force
+    for _ in "abcdef":
+        reach |= {(a, d) for a, b in reach for c, d in reach if b == c}
+    circular = {a for a, b in reach if a == b}
+    groups = {frozenset(b for b in circular if {(a, b), (b, a)} <= reach) for a in circular}
+    assert len(found) == len(groups)
+    assert all(sum(set(cycle) <= group for cycle in found) == 1 for group in groups)
 
 
 def test_networkx_is_not_imported_until_it_is_needed() -> None:
