@@ -153,14 +153,6 @@ class Shell(InteractiveShell):
     def enable_gui(self, gui: Any = None) -> None:
         pass
 
-    def showtraceback(self, *arguments: Any, **options: Any) -> None:
-        pass  # The session reports errors.
-
-    showsyntaxerror = showtraceback
-
-    def _format_exception_for_storage(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        return {}  # It would cost a second, for a history that is not kept.
-
 
 def bundle(data: Mapping[str, Any]) -> dict[str, Any]:
     """Displayed data as JSON takes it: binary types in base64."""

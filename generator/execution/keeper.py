@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from generator.execution import processes, wire
 from generator.execution.collect import Collector
+from generator.execution.outcome import death, outcome, result, too_many, too_slow
 
 Json = dict[str, Any]
 _TICK = 0.25
@@ -173,6 +174,7 @@ class Keeper:
         self.next_count = 0.0
         self.idle = True
         self.crashed = False
+        self.crowded = False
 
     def run(self) -> Json:
         """The program's run, as JSON."""
@@ -229,7 +231,7 @@ class Keeper:
         self.next_count = time.monotonic() + _TICK
         if len(processes.descendants(os.getpid())) > self.limits["processes"]:
             processes.kill_descendants(os.getpid())
-            self.child.status = -signal.SIGUSR2
+            self.crowded = True
             raise Gone
 
     # ------------------------------------------------------------ what became of it
@@ -246,9 +248,7 @@ class Keeper:
         self, collector: Collector, limit: float, more: str, error: Json | None = None, seen: Any = ()
     ) -> Json:
         whole = time.monotonic() > self.until
-        limit = self.limits["note_seconds"] if whole else limit
-        what = "all cells of a note together" if whole else "a cell"
-        message = f"Stopped after {limit:g} s, the time that {what} may take{'; ' * bool(more)}{more}."
+        message = too_slow(self.limits["note_seconds"] if whole else limit, whole, more)
         line = (error or {}).get("line") or self.child.line
         return result("timeout", collector, seen, message, line)
 
@@ -256,8 +256,10 @@ class Keeper:
         status = self.child.exit_status()
         if late:
             return self._late(collector, limit, "it ended instead of being interrupted")
+        if self.crowded:
+            return result("killed", collector, (), too_many(self.limits), self.child.line)
         self.crashed = -status in _CRASHES
-        kind, message = _death(status, self.limits)
+        kind, message = death(status, self.limits)
         return result(kind, collector, (), message, self.child.line)
 
     def _finish(self) -> Json:
@@ -290,51 +292,6 @@ class Keeper:
 
 def _bad(result: Json) -> bool:
     return result["status"] not in ("ok", "skipped")
-
-
-def _death(status: int, limits: Json) -> tuple[str, str]:
-    if status == -signal.SIGUSR2:
-        return "killed", f"Stopped, because it had started more than {limits['processes']} processes."
-    if status == -signal.SIGKILL:
-        return "memory", "The system killed the process of this note, most likely for want of memory."
-    if status == -signal.SIGXFSZ:
-        return "killed", f"Stopped, because it wrote a file of more than {limits['file_bytes'] >> 20} MB."
-    if status < 0:
-        return "killed", f"The process of this note died of {signal.Signals(-status).name}."
-    return "killed", f"The process of this note ended by itself (exit code {status}) within the cell."
-
-
-def result(status: str, collector: Collector, observations: Any, message: str = "", line: int = 0) -> Json:
-    return {
-        "status": status,
-        "outputs": collector.outputs(),
-        "observations": list(observations),
-        "message": message,
-        "line": line,
-    }
-
-
-def outcome(error: Json | None, raises: str, collector: Collector, observations: Any) -> Json:
-    """What a cell that came to its end amounts to, given the exception it was to raise."""
-    if error is None:
-        if not raises:
-            return result("ok", collector, observations)
-        return result("error", collector, observations, f"Expected {_a(raises)}, but nothing was raised.")
-    shown = {k: error[k] for k in ("name", "text", "frames")}
-    collector.error(shown)
-    if raises and (raises.rpartition(".")[2] in error["classes"]):
-        return result("ok", collector, observations)
-    text = error["text"].strip().split("\n", 1)[0][:300]
-    message = f"{error['name']}: {text}" if text else error["name"]
-    if error["memory"]:
-        return result("memory", collector, observations, f"Out of memory: {message}", error["line"])
-    if raises:
-        message = f"Expected {_a(raises)}, got {message}"
-    return result("error", collector, observations, message, error["line"])
-
-
-def _a(name: str) -> str:
-    return f"an {name}" if name[:1] in "AEIOUaeiou" else f"a {name}"
 
 
 def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int], None]], None]) -> NoReturn:

@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -184,10 +185,15 @@ class Session:
 
     def _prepare(self) -> None:
         setattr(builtins, _RECORDER, self.recorder)
+        # What JAX has kept of earlier runs may be damaged: it compiles again, and the author need not know.
+        warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
         shell = self.shell
         shell.automagic = False
         shell.compile.get_code_name = self._name
         shell.ast_transformers.append(self)
+        # Errors are reported by the session; IPython's own report costs a second and names this machine.
+        shell.showtraceback = shell.showsyntaxerror = _nothing
+        shell._format_exception_for_storage = _nothing
         self._replace_magics()
         figures = shell.display_formatter.mimebundle_formatter
         figures.for_type_by_name("matplotlib.figure", "Figure", _figure)
@@ -306,6 +312,10 @@ def _allowed(magic: str) -> str:
     if name in _MAGICS:
         return name
     raise UnsupportedMagic(f"`{magic}` does not run in a note; write it in Python instead")
+
+
+def _nothing(*arguments: Any, **options: Any) -> dict[str, Any]:
+    return {}
 
 
 def _attempt(action: Callable[[], None]) -> BaseException | None:

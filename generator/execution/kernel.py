@@ -1,0 +1,59 @@
+"""The first cell of every kernel: makes the kernel's shell a garden's session.
+
+What the session has to say travels as display data of a private type, which the executor takes out of
+the outputs again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+
+from generator.execution import processes
+from generator.execution.session import Session
+
+REPORT = "application/vnd.notes-garden.report+json"
+
+
+def attach(settings: str) -> None:
+    """Prepare the running kernel; `settings` are JSON, as `Session` takes them, with the limits of a note."""
+    given = json.loads(settings)
+    limits = given["limits"]
+    processes.confine(limits["memory_bytes"], limits["file_bytes"], limits["open_files"])
+    shell: Any = get_ipython()
+    _keep_order()
+    shell.garden_session = Session(shell, given, _publish)
+
+
+def _keep_order() -> None:
+    """A kernel sends each stream when it likes: let the one written to before go first."""
+    last: list[Any] = [None]
+
+    def ordered(stream: Any) -> Any:
+        write = stream.write
+
+        def write_in_turn(text: str) -> Any:
+            before, last[0] = last[0], stream
+            if before is not stream and before is not None:
+                before.flush()
+            return write(text)
+
+        return write_in_turn
+
+    for stream in (sys.stdout, sys.stderr):
+        setattr(stream, "write", ordered(stream))  # noqa: B010 - mypy knows that methods are not assigned
+
+
+def finish() -> None:
+    """Say what the run depended on."""
+    shell: Any = get_ipython()
+    _publish({"manifest": asdict(shell.garden_session.manifest())})
+
+
+def _publish(report: dict[str, Any]) -> None:
+    shell: Any = get_ipython()
+    shell.display_pub.publish({REPORT: report})

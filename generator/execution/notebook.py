@@ -1,0 +1,150 @@
+"""Notebooks, out and in: a note's cells with their outputs as `.ipynb`, and an `.ipynb` as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from generator.model import Cell, CellResult, Output, Program, ProgramResult
+
+Json = dict[str, Any]
+_OPTIONS = ("hide", "raises", "skip", "timeout", "check", "rtol", "atol", "export", "needs", "gradcheck")
+_TAGS = {
+    "hide-input": "hide: input",
+    "hide-cell": "hide: both",
+    "hide-output": "hide: output",
+    "remove-input": "hide: input",
+    "remove-output": "hide: output",
+    "remove-cell": "hide: both",
+    "raises-exception": "raises: Exception",
+    "skip-execution": "skip: its author says so",
+}
+
+
+def to_notebook(program: Program, result: ProgramResult) -> str:
+    """The cells of a note and what came out of them as the text of a valid `.ipynb` file."""
+    cells = [_cell(i, c, r) for i, (c, r) in enumerate(zip(program.cells, result.results, strict=True))]
+    language = program.cells[0].language if program.cells else "python"
+    metadata = {
+        "kernelspec": {"display_name": program.kernel, "language": language, "name": program.kernel},
+        "language_info": {"name": language},
+    }
+    notebook = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+
+
+def _cell(number: int, cell: Cell, result: CellResult) -> Json:
+    return {
+        "cell_type": "code",
+        "execution_count": number + 1 if result.status == "ok" else None,
+        "id": f"cell-{number + 1}",
+        "metadata": {},
+        "outputs": [_output(output, number) for output in result.outputs],
+        "source": _source(cell),
+    }
+
+
+def _source(cell: Cell) -> str:
+    lines = [f"#| label: {cell.label}"]
+    for name in _OPTIONS:
+        value = getattr(cell.options, name)
+        if value not in ("", None, False):
+            lines.append(f"#| {name}: {str(value).lower() if value is True else value}")
+    return "\n".join([*lines, cell.code])
+
+
+def _output(output: Output, number: int) -> Json:
+    if output.kind == "stream":
+        return {"output_type": "stream", "name": output.name, "text": output.text}
+    if output.kind == "error":
+        lines = [f"{f.file or f'cell {(f.cell or 0) + 1}'}:{f.line}: {f.code}" for f in output.frames]
+        last = f"{output.name}: {output.text}"
+        return {
+            "output_type": "error",
+            "ename": output.name,
+            "evalue": output.text,
+            "traceback": [*lines, last],
+        }
+    data = {mime: json.loads(text) if _is_json(mime) else text for mime, text in output.data}
+    if output.kind == "display":
+        return {"output_type": "display_data", "data": data, "metadata": {}}
+    return {"output_type": "execute_result", "execution_count": number + 1, "data": data, "metadata": {}}
+
+
+def _is_json(mime: str) -> bool:
+    return mime == "application/json" or mime.endswith("+json")
+
+
+# ---------------------------------------------------------------- reading
+
+
+def cells_of(text: str) -> tuple[tuple[str, str], ...]:
+    """The cells of a notebook as pairs of kind (`markdown`, `code`, `raw`) and source, options of code cells as
+    `#|` lines. ValueError, with a reason, if the text is no notebook of version 4."""
+    notebook = _load(text)
+    return tuple((cell["cell_type"], _with_tags(cell)) for cell in notebook["cells"])
+
+
+def to_markdown(text: str) -> str:
+    """A notebook as a note: prose as it is, code cells as cells that run, attachments and outputs left out.
+    ValueError, with a reason, if the text is no notebook of version 4."""
+    notebook = _load(text)
+    language = notebook.get("metadata", {}).get("kernelspec", {}).get("language") or "python"
+    parts = [_block(kind, source, language) for kind, source in cells_of(text)]
+    head = _front_matter(notebook)
+    return head + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _load(text: str) -> Json:
+    try:
+        notebook = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
+        raise ValueError("it is not of format version 4")
+    cells = notebook.get("cells")
+    if not isinstance(cells, list) or not all(map(_is_cell, cells)):
+        raise ValueError("its cells cannot be read")
+    if not isinstance(notebook.get("metadata", {}), dict):
+        raise ValueError("its metadata cannot be read")
+    return notebook
+
+
+def _is_cell(cell: Any) -> bool:
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("markdown", "code", "raw"):
+        return False
+    source = cell.get("source")
+    lines = source if isinstance(source, list) else [source]
+    return all(isinstance(line, str) for line in lines)
+
+
+def _with_tags(cell: Json) -> str:
+    source = cell["source"]
+    text = "".join(source) if isinstance(source, list) else source
+    tags = cell.get("metadata", {}).get("tags", []) if cell["cell_type"] == "code" else []
+    options = [f"#| {_TAGS[tag]}" for tag in tags if isinstance(tag, str) and tag in _TAGS]
+    return "\n".join([*options, text])
+
+
+def _block(kind: str, source: str, language: str) -> str:
+    if kind == "markdown":
+        return source.strip("\n")
+    if kind == "raw" or not source.strip():
+        return ""
+    fence = "`" * max(3, *(run + 1 for run in _fences(source.split("\n"))))
+    return f"{fence}{{{'python' if language == 'python' else language}}}\n{source.rstrip()}\n{fence}"
+
+
+def _fences(lines: Sequence[str]) -> Iterator[int]:
+    yield 0
+    for line in lines:
+        bare = line.lstrip()
+        yield len(bare) - len(bare.lstrip("`"))
+
+
+def _front_matter(notebook: Json) -> str:
+    """A notebook for another kernel than the usual one says so in its note."""
+    kernel = notebook.get("metadata", {}).get("kernelspec", {})
+    name = kernel.get("name", "python3") if isinstance(kernel, dict) else "python3"
+    return "" if name == "python3" else f"---\nkernel: {json.dumps(name)}\n---\n\n"
