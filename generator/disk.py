@@ -751,6 +751,35 @@ def _locate(vault_dir: Path, path: str) -> str:
     return os.path.realpath(place)
 
 
+def is_whole(out: Path, expected: str) -> bool:
+    """Whether a folder holds the site with this tree hash, as far as can be told without reading the files
+    that are older than its manifest."""
+    try:
+        site = _Tree(out)
+        return (
+            site.total == expected
+            and len(site.ours) == len(site.listed)
+            and all(site.holds(path, digest) for path, digest in site.ours.items())
+        )
+    except OSError:
+        return False
+
+
+def verify(out: Path) -> tuple[str, ...]:
+    """How a site differs from its manifest, every file read: one line for each difference. Files that the
+    manifest does not know (a `CNAME`) are nobody's business here."""
+    try:
+        site = _Tree(out)
+    except OSError as error:
+        return (f"{out}: {_reason(error)}",)
+    if not site.total:
+        return (f"{MANIFEST}: missing or damaged; nothing can be verified",)
+    differences = [f"{_visible(path)}: {what}" for path in sorted(site.listed) if (what := site.defect(path))]
+    if tree_hash(site.listed) != site.total:
+        differences.append(f"{MANIFEST}: its tree hash is not that of the files that it lists")
+    return tuple(differences)
+
+
 class _Tree:
     """A folder as it is: files by their paths, folders and their modes, and what its manifest says."""
 
@@ -760,7 +789,8 @@ class _Tree:
         self.folders: dict[str, int] = {}
         self._walk()
         self.manifest_stat = self.files.pop(MANIFEST, None)
-        self.ours = self._manifest() if self.manifest_stat else {}
+        self.listed, self.total = self._manifest() if self.manifest_stat else ({}, "")
+        self.ours = {path: digest for path, digest in self.listed.items() if path in self.files}
 
     def _walk(self) -> None:
         pending = [""]
@@ -775,13 +805,12 @@ class _Tree:
                     else:
                         self.files[prefix + entry.name] = state
 
-    def _manifest(self) -> dict[str, str]:
+    def _manifest(self) -> tuple[dict[str, str], str]:
         try:
             data = json.loads(Path(self.root, MANIFEST).read_bytes())
-            files = data["files"]
-            return {path: files[path] for path in files.keys() & self.files.keys()}
+            return dict(data["files"].items()), str(data["tree_hash"])
         except (ValueError, LookupError, TypeError, AttributeError):
-            return {}
+            return {}, ""
 
     def empty_folders(self) -> set[str]:
         """Empty folders, which somebody has made, and the folders around them."""
@@ -801,6 +830,15 @@ class _Tree:
         if self.manifest_stat and path in self.ours and state.st_mtime_ns <= self.manifest_stat.st_mtime_ns:
             return self.ours[path] == digest
         return _sha256(f"{self.root}/{path}") == digest
+
+    def defect(self, path: str) -> str:
+        """What is wrong with a file of the manifest, after reading it."""
+        state = self.files.get(path)
+        if state is None:
+            return "missing"
+        if not stat.S_ISREG(state.st_mode):
+            return "not a file"
+        return "" if _sha256(f"{self.root}/{path}") == self.listed[path] else "changed"
 
 
 class _Stage:
