@@ -25,9 +25,11 @@ def choose(loaded: Any, jobs: int) -> Executor:
     cache = Path(loaded.cache_dir).absolute()
     environment = Environment(str(Path(loaded.notes_dir).absolute()), str(cache), jobs, limits)
     mode: Mode = "normal"
-    for name, wanted in (("fresh", options.fresh), ("frozen", options.frozen), ("no-exec", options.no_exec)):
-        if wanted:
-            mode = name
-    return Cached(
-        Local(environment, options.executor), SqliteStore(cache / "cells.sqlite"), environment, mode
-    )
+    if options.no_exec:
+        mode = "no-exec"
+    elif options.frozen:
+        mode = "frozen"
+    elif options.fresh:
+        mode = "fresh"
+    store = SqliteStore(cache / "cells.sqlite")
+    return Cached(Local(environment, options.executor), store, environment, mode, store.prune)

@@ -1,12 +1,12 @@
 """Remembering runs: an executor in front of another, that runs only what may come out differently.
 
 What a run depends on is known in two steps. First what can be said without running: the syntax of
-the cells (so comments and layout are free), the options that matter, the kernel, Python, the settings; their digest
-is the *key*. Under it lies the last run together with its manifest: the packages that were imported
+the cells (so comments and layout are free), the options that matter, the kernel, Python, the settings. Their
+digest is the *key*. Under it lies the last run together with its manifest: the packages that were imported
 and the files that were read. It is good as long as all of them are still the same.
 
-Expectations are no part of the key: they are judged anew in every build. Only a *new* `# =>` needs a run, because
-only statements that had one were observed.
+Expectations are no part of the key: they are judged anew in every build. Only a *new* `# =>` needs a
+run, because only statements that had one were observed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a key is made of, each part by its digest: enough to say what changed. `cells` has one for each."""
+    """What a key is made of, each part by its digest: enough to say what changed."""
 
     cells: tuple[str, ...]
     options: tuple[str, ...]
@@ -77,11 +77,18 @@ _WORDS = (
 
 
 class Cached:
-    """An executor that looks results up in `store` before it asks `inner`."""
+    """An executor that looks results up in `store` before it asks `inner`. `finish` is called after each
+    run: a store may want to forget what was not used."""
 
     def __init__(
-        self, inner: Recorder, store: Store, environment: Environment, mode: Mode = "normal"
+        self,
+        inner: Recorder,
+        store: Store,
+        environment: Environment,
+        mode: Mode = "normal",
+        finish: Callable[[], object] = lambda: None,
     ) -> None:
+        self._finish = finish
         self._inner = inner
         self._store = store
         self._environment = environment
@@ -107,12 +114,13 @@ class Cached:
             done(index, known) if known else waiting.append(index)
         if waiting:
             places = {programs[index].slug: index for index in waiting}
-            self._inner.record(
-                [programs[index] for index in waiting],
-                lambda run: done(
-                    places[run.result.slug], self._remember(programs[places[run.result.slug]], run)
-                ),
-            )
+
+            def ran(run: Run) -> None:
+                index = places[run.result.slug]
+                done(index, self._remember(programs[index], run))
+
+            self._inner.record([programs[index] for index in waiting], ran)
+        self._finish()
         return tuple(results[index] for index in range(len(programs)))
 
     def explain(self, program: Program) -> str:
@@ -263,8 +271,5 @@ def _moved(result: CellResult, then: Shape, now: Shape) -> CellResult:
 
 
 def _speaks_of_lines(result: CellResult) -> bool:
-    return any(
-        any(frame.cell is not None for frame in output.frames)
-        or (output.kind == "stream" and "<cell " in output.text)
-        for output in result.outputs
-    )
+    in_frames = any(frame.cell is not None for output in result.outputs for frame in output.frames)
+    return in_frames or any("<cell " in output.text for output in result.outputs)

@@ -80,8 +80,8 @@ def _is_json(mime: str) -> bool:
 
 
 def cells_of(text: str) -> tuple[tuple[str, str], ...]:
-    """The cells of a notebook as pairs of kind (`markdown`, `code`, `raw`) and source, options of code cells as
-    `#|` lines. ValueError, with a reason, if the text is no notebook of version 4."""
+    """The cells of a notebook as pairs of kind (`markdown`, `code`, `raw`) and source, options of code cells
+    as `#|` lines. ValueError, with a reason, if the text is no notebook of version 4."""
     notebook = _load(text)
     return tuple((cell["cell_type"], _with_tags(cell)) for cell in notebook["cells"])
 

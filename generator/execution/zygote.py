@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -44,6 +45,8 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._root = Path()
         self._requests = self._answers = -1
+        self._variables: dict[str, str] = {}
+        self._end: Callable[[], object] | None = None
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
@@ -71,18 +74,9 @@ class Zygote:
 
     def close(self) -> None:
         """End the subprocess and everything it started."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for fd in (self._requests, self._answers):
-            os.close(fd)
-        try:
-            process.wait(timeout=10)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.kill()
-            process.wait()
-        finally:
-            shutil.rmtree(self._root, ignore_errors=True)
+        self._process = None
+        if self._end:
+            self._end()
 
     def __enter__(self) -> Zygote:
         return self
@@ -177,6 +171,8 @@ class Zygote:
         finally:
             os.close(theirs)
             os.close(mine)
+        # Also when this object is forgotten, and at the latest when the generator ends.
+        self._end = weakref.finalize(self, _end, self._requests, self._answers, self._process, self._root)
 
     def _job(self, index: int, program: Program) -> wire.Json:
         environment = self._environment
@@ -212,6 +208,19 @@ class Zygote:
         lines = (self._root / "log").read_text(errors="replace").strip().splitlines()
         more = f": {lines[-1]}" if lines else ""
         return f"The process that runs cells ended before this note was done (status {status}){more}."
+
+
+def _end(requests: int, answers: int, process: subprocess.Popen[bytes], root: Path) -> None:
+    """Hang up: the subprocess kills what it started and ends. If it does not, it is killed."""
+    os.close(requests)
+    os.close(answers)
+    try:
+        process.wait(timeout=10)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _lost(program: Program) -> ProgramResult:
