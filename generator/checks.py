@@ -194,7 +194,7 @@ def describe(problem: Problem, folder: str = "", source: str = "", colour: bool 
     `folder` is put before the path, so that a terminal can open it; `source` is the text of that line.
     """
     place = _place(problem, folder)
-    severity = problem.severity
+    severity: str = problem.severity
     if colour:
         tint = {"error": "31", "warning": "33"}.get(severity, "36")
         place, severity = f"\x1b[1m{place}\x1b[0m", f"\x1b[{tint}m{severity}\x1b[0m"

@@ -677,11 +677,12 @@ class Page:
 class Site:
     """The site: files made by the generator, and assets of the vault to be copied, by their place in it.
 
-    `copies` maps an output path to the vault path of an asset. `report` is the JSON report of
-    the contract without its timings, as data.
+    `copies` maps an output path to the vault path of an asset. `programs` are what was run. `report` is
+    the part of the contract's JSON report that the garden itself determines, as data.
     """
 
     files: dict[OutPath, bytes]
     copies: dict[OutPath, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    programs: tuple[Program, ...] = ()
     report: dict[str, object] = field(default_factory=dict)

@@ -39,7 +39,7 @@ from generator.model import (
 )
 from generator.pages import assemble
 from generator.pages.cell import figure_files
-from generator.pages.garden import Garden, out_of
+from generator.pages.garden import Garden, out_of, preview_of, settled
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -81,7 +81,7 @@ def build(
     copies, clashes = _copies(garden, files)
     problems = (*problems, *(problem for one in rendered for problem in one.problems), *clashes)
     in_order = tuple(sorted(problems, key=lambda one: (one.path, one.span.line, one.span.col, one.code)))
-    return Site(files, copies, in_order, summary(garden))
+    return Site(files, copies, in_order, programs_of(garden), summary(garden))
 
 
 # ---------------------------------------------------------------- from sources to notes
@@ -173,7 +173,7 @@ def resolved(parsed: Iterable[Parsed], vault: Vault) -> Garden:
 
 def run(garden: Garden, executor: Executor, report: Report | None = None) -> Garden:
     """The garden with its cells run and judged."""
-    programs = [_program(note, garden.spans[slug]) for slug, note in garden.notes.items() if note.cells]
+    programs = programs_of(garden)
     results = {result.slug: result for result in executor.run(programs, report)} if programs else {}
     verdicts = {
         slug: tuple(map(verify.judge, garden.notes[slug].cells, result.results))
@@ -181,6 +181,11 @@ def run(garden: Garden, executor: Executor, report: Report | None = None) -> Gar
     }
     grades = {slug: _weakest(found) for slug, found in verdicts.items()}
     return replace(garden, results=results, verdicts=verdicts, grades=grades)
+
+
+def programs_of(garden: Garden) -> tuple[Program, ...]:
+    """The programs of all notes that have cells."""
+    return tuple(_program(note, garden.spans[slug]) for slug, note in garden.notes.items() if note.cells)
 
 
 def _program(note: Note, spans: Spans) -> Program:
@@ -223,7 +228,7 @@ def _note_files(garden: Garden, rendered: tuple[Rendered, ...]) -> dict[OutPath,
     files = {}
     for slug, one in zip(garden.notes, rendered, strict=True):
         files[out_of(slug)] = one.page.encode()
-        files[assemble.preview_of(slug)] = one.preview.encode()
+        files[preview_of(slug)] = one.preview.encode()
     return files
 
 
@@ -256,7 +261,7 @@ def graph_document(garden: Garden) -> dict[str, object]:
     for slug, note in garden.notes.items():
         lines = garden.spans[slug].links
         for link, resolution, span in zip(note.links, garden.resolutions[slug], lines, strict=True):
-            found = assemble.settled(resolution)
+            found = settled(resolution)
             if isinstance(found, Missing):
                 missing.append(graph.Wanted(slug, span.line, link.target, found.near))
             elif not isinstance(found, FoundAsset):

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator import checks, config, disk, memo
-from generator.cli import cells
 from generator.cli.progress import Progress
-from generator.model import Problem
+from generator.model import Problem, Program
 
 
 class Unavailable(Exception):
@@ -33,9 +32,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An outcome, and the state of the garden that it is true of."""
+    """An outcome, and what it is true of: the state of the garden, and programs with valid results."""
 
     state: str
+    programs: tuple[Program, ...]
     outcome: Outcome
 
 
@@ -63,13 +63,16 @@ def _outcome(loaded: config.Loaded, progress: Progress, store: memo.SqliteStore,
         state = _state(loaded)
         kept = _kept(store.get(name)) if write and not loaded.options.fresh else None
         if kept and kept.state == state and disk.is_whole(loaded.out_dir, kept.outcome.tree_hash):
-            return kept.outcome
-    new = _construct(loaded, progress, store, write)
+            from generator.cli import cells  # here: a garden that has never been built is not asked
+
+            if cells.still_valid(loaded, store, kept.programs):
+                return kept.outcome
+    new = _construct(loaded, progress, store, state, write)
     # A failed cell is tried again each time: what was in its way may have passed.
-    if write and checks.exit_code(new.problems, strict=False) != checks.CELL_FAILED:
-        store.put(name, memo.encode(_Kept(state, new)))
+    if write and checks.exit_code(new.outcome.problems, strict=False) != checks.CELL_FAILED:
+        store.put(name, memo.encode(new))
     store.prune()
-    return new
+    return new.outcome
 
 
 def _state(loaded: config.Loaded) -> str:
@@ -88,8 +91,12 @@ def _kept(data: bytes | None) -> _Kept | None:
     return kept
 
 
-def _construct(loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, write: bool) -> Outcome:
-    from generator import pipeline  # here, so that an unchanged garden imports no parser and no template
+def _construct(
+    loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, state: str, write: bool
+) -> _Kept:
+    # Here, so that an unchanged garden imports no parser and no template.
+    from generator import pipeline
+    from generator.cli import cells
 
     settings, options = loaded.config, loaded.options
     jobs = options.jobs or memo.available_jobs()
@@ -114,7 +121,9 @@ def _construct(loaded: config.Loaded, progress: Progress, store: memo.SqliteStor
         files, tree_hash = published.files, published.tree_hash
     texts = {source.path: source.text.split("\n") for source in vault.sources}
     excerpts = tuple(_line(texts.get(one.path, []), one.span.line) for one in site.problems)
-    return Outcome(checks.as_json(site.report), site.problems, excerpts, tuple(texts), files, tree_hash)
+    report = checks.as_json(site.report)
+    new = Outcome(report, site.problems, excerpts, tuple(texts), files, tree_hash)
+    return _Kept(state, site.programs, new)
 
 
 def _line(lines: list[str], number: int) -> str:

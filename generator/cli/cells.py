@@ -1,32 +1,48 @@
-"""Which executor runs the cells of this build."""
+"""Which executor runs the cells of this build, and whether results of an earlier one still hold."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from generator import config, memo
-from generator.execution.protocol import Environment, Executor, Limits, Report, same_for_all
-from generator.model import Program, ProgramResult
-
-
-class NotRun:
-    def run(self, programs, report=None):
-        return tuple(same_for_all(p, "not-run", "Cells were not run in this build.") for p in programs)
+from generator.execution.cached import Cached, Mode
+from generator.execution.local import Local
+from generator.execution.protocol import Environment, Executor, Limits
+from generator.model import Program
 
 
 @contextmanager
 def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Executor]:
-    from generator.execution.zygote import Zygote
-
-    if loaded.options.no_exec:
-        yield NotRun()
-        return
-    cells = loaded.config.cells
-    limits = Limits(cell_seconds=cells.timeout, note_seconds=cells.note_timeout, memory_bytes=cells.memory_mb << 20)
-    z = Zygote(Environment(str(loaded.notes_dir), str(loaded.cache_dir), jobs, limits))
+    """The executor for this build; what it has started is ended when the context is left."""
+    surroundings = _environment(loaded, jobs)
+    local = Local(surroundings, loaded.options.executor)
     try:
-        yield z
+        yield Cached(local, store, surroundings, _mode(loaded.options))
     finally:
-        z.close()
+        local.close()
+
+
+def still_valid(loaded: config.Loaded, store: memo.Store, programs: Sequence[Program]) -> bool:
+    """Whether every program would give what it gave last time: packages and files it read are unchanged."""
+    if loaded.options.no_exec or not programs:
+        return True
+    surroundings = _environment(loaded, 1)
+    cached = Cached(Local(surroundings), store, surroundings)
+    return not any(cached.explain(program) for program in programs)
+
+
+def _environment(loaded: config.Loaded, jobs: int) -> Environment:
+    cells = loaded.config.cells
+    limits = Limits(
+        cell_seconds=cells.timeout, note_seconds=cells.note_timeout, memory_bytes=cells.memory_mb << 20
+    )
+    return Environment(str(loaded.notes_dir), str(loaded.cache_dir), jobs, limits)
+
+
+def _mode(options: config.Options) -> Mode:
+    if options.no_exec:
+        return "no-exec"
+    if options.frozen:
+        return "frozen"
+    return "fresh" if options.fresh else "normal"
