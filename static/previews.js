@@ -15,6 +15,7 @@ const fragments = new Map(); // URL of a fragment → promise of its document, o
 let opening = 0;
 let closing = 0;
 let pending = null;
+let returning = false; // focus is going back to a link: no reason to open its card again
 
 const previewable = (target) => target.closest?.("a[data-preview], .footnote-ref > a, a[data-link='found'][href]");
 
@@ -124,7 +125,9 @@ async function open(link, byKeyboard) {
 function close(depth) {
   while (cards.length > depth) {
     const { element, link } = cards.pop();
+    returning = true;
     if (element.contains(document.activeElement)) link.focus();
+    returning = false;
     element.remove();
   }
 }
@@ -184,6 +187,7 @@ document.documentElement.addEventListener("pointerleave", () => {
 });
 
 document.addEventListener("focusin", (event) => {
+  if (returning) return;
   const link = previewable(event.target);
   if (link?.matches(":focus-visible")) {
     close(depthOf(link));
@@ -217,6 +221,11 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest?.(".preview-card")) close(0);
 });
 
+// Scrolling means reading on, unless it was the keyboard that brought the link into view.
 addEventListener("scroll", (event) => {
-  if (event.target === document) close(0);
+  if (event.target !== document || !cards.length) return;
+  if (cards[0].byKeyboard) for (const { element, link } of cards) place(element, link);
+  else close(0);
 }, { capture: true, passive: true });
+
+addEventListener("resize", () => close(0));

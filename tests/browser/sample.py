@@ -133,8 +133,8 @@ it is hard to differentiate:</p>
 the data deserve:</p>
 <ul><li>the mean to <code>1e-6</code>,</li><li>the covariance to <code>2e-5</code>, where the smaller eigenvalue decides:
 <ul><li>it is the one that the loss sees least.</li></ul></li></ul>
-<ul><li class="task"><input type="checkbox" disabled checked> compare with the closed form</li>
-<li class="task"><input type="checkbox" disabled> try it in ten dimensions</li></ul>
+<ul><li class="task"><input type="checkbox" disabled checked aria-label="done"> compare with the closed form</li>
+<li class="task"><input type="checkbox" disabled aria-label="to do"> try it in ten dimensions</li></ul>
 {TABLE}
 <blockquote><p>What I cannot create, I do not understand.</p></blockquote>
 <h3 {name}="when-it-fails">When it fails</h3>

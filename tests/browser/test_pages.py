@@ -129,6 +129,7 @@ def test_paper_shows_the_note_and_not_the_screen(visit, garden) -> None:
         expect(page.locator(kept).first).to_be_visible()
     colour = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert colour == "rgb(255, 255, 255)"
+    expect(page.locator("details.callout .callout-body")).to_be_visible()
     link = page.locator("a[data-link='external']").first
     assert "docs.jax.dev" in link.evaluate("(a) => getComputedStyle(a, '::after').content")
 

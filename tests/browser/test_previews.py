@@ -87,10 +87,13 @@ def test_keyboard_focus_opens_a_preview_and_the_arrow_leads_into_it(visit, garde
     expect(card(page)).to_contain_text("what the square root is to numbers")
     page.keyboard.press("ArrowDown")
     expect(card(page).locator("a[data-slug='gaussian']")).to_be_focused()
+    expect(page.locator(CARD)).to_have_count(2)
     page.keyboard.press("Escape")
+    expect(page.locator(CARD)).to_have_count(1)
     page.keyboard.press("Escape")
-    expect(page.locator(CARD)).to_have_count(0)
     expect(page.locator(LINK).first).to_be_focused()
+    page.wait_for_timeout(600)
+    expect(page.locator(CARD)).to_have_count(0)
 
 
 def test_a_backlink_is_previewed_too(visit, garden) -> None:
