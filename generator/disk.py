@@ -787,23 +787,15 @@ class _Tree:
         self.root = str(root)
         self.files: dict[str, os.stat_result] = {}
         self.folders: dict[str, int] = {}
-        self._walk()
+        for path, entry in _entries(self.root):
+            state = entry.stat(follow_symlinks=False)
+            if stat.S_ISDIR(state.st_mode):
+                self.folders[path] = stat.S_IMODE(state.st_mode)
+            else:
+                self.files[path] = state
         self.manifest_stat = self.files.pop(MANIFEST, None)
         self.listed, self.total = self._manifest() if self.manifest_stat else ({}, "")
         self.ours = {path: digest for path, digest in self.listed.items() if path in self.files}
-
-    def _walk(self) -> None:
-        pending = [""]
-        while pending:
-            prefix = pending.pop()
-            with os.scandir(f"{self.root}/{prefix}") as entries:
-                for entry in entries:
-                    state = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(state.st_mode):
-                        self.folders[prefix + entry.name] = stat.S_IMODE(state.st_mode)
-                        pending.append(f"{prefix}{entry.name}/")
-                    else:
-                        self.files[prefix + entry.name] = state
 
     def _manifest(self) -> tuple[dict[str, str], str]:
         try:
@@ -1064,7 +1056,11 @@ def _sync_folder(folder: Path) -> None:
 
 def _rescue(gone: Path, out: Path, kept: Sequence[str], known: set[str]) -> None:
     """Files that somebody put into the old site while the new one was being built move over."""
-    found = {path for path in _paths(str(gone)) if path not in known}
+    found = {
+        path
+        for path, entry in _entries(str(gone))
+        if path not in known and not entry.is_dir(follow_symlinks=False)
+    }
     found |= {path for path in kept if _is_newer(gone / path, out / path)}
     for path in sorted(found):
         (out / path).parent.mkdir(parents=True, exist_ok=True)
@@ -1078,20 +1074,28 @@ def _is_newer(one: Path, other: Path) -> bool:
         return False
 
 
-def _paths(root: str) -> Iterator[str]:
-    for place, folders, files in os.walk(root):
-        links = [name for name in folders if os.path.islink(f"{place}/{name}")]  # noqa: PTH114
-        for name in [*files, *links]:
-            yield f"{place}/{name}"[len(root) + 1 :]
+def _entries(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Everything below a folder, by its path, folders before what is in them. (os.walk recurses, which a
+    deep tree does not survive.)"""
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        with os.scandir(f"{root}/{prefix}") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(f"{prefix}{entry.name}/")
+                yield prefix + entry.name, entry
 
 
 def _remove_tree(root: str, *, keep_root: bool = False) -> None:
-    for place, folders, files in os.walk(root, topdown=False):
-        for name in files:
-            os.unlink(f"{place}/{name}")  # noqa: PTH108 (thousands of them)
-        for name in folders:
-            folder = Path(place, name)
-            folder.unlink() if folder.is_symlink() else folder.rmdir()
+    folders = []
+    for path, entry in _entries(root):
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(path)
+        else:
+            os.unlink(entry.path)  # noqa: PTH108 (thousands of them)
+    for folder in reversed(folders):
+        Path(root, folder).rmdir()
     if not keep_root:
         Path(root).rmdir()
 
