@@ -362,7 +362,7 @@ LINES = st.sampled_from(
 SCALARS = st.text(alphabet="ab1 :#-,[]{}'\"&*!|>%@`?/.\\_~=<+$é\u00a0\u2028\t", max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.lists(LINES, max_size=6).map("\n".join), SCALARS.map("k: {}\nz: end".format)))
 @example("a: x\n\nb:\n\n  - y")
 @example("a:\n  - x\n  -  y\n")
@@ -381,7 +381,6 @@ def test_an_ordinary_head_takes_the_short_way(head: str) -> None:
     assert flat_yaml.read(head) is not None
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab:- \n\t[]{}'\"&*!#|>\u0085\u2028\x07\ufdd0<%@", max_size=40))
 def test_no_head_raises_and_every_problem_has_its_place(head: str) -> None:
     _, problems = read(head, "note.md")

@@ -9,7 +9,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.graph import Edge, Wanted, cycles, document, orphans, related, wanted
@@ -99,7 +99,6 @@ def test_links_may_go_in_circles() -> None:
     assert cycles([*edges("a>b", "uses"), *edges("b>a")]) == ()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")), max_size=15))
 def test_each_circular_group_has_one_cycle_made_of_its_edges(pairs: list[tuple[str, str]]) -> None:
     uses = edges(" ".join(f"{source}>{target}" for source, target in pairs), "uses")

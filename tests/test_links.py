@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator import links
@@ -308,7 +308,6 @@ def test_files_and_aliases_can_be_ambiguous_too() -> None:
     assert reached(wiki("same", "b/z.md", where)) == "b/y of several"
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=4), st.permutations(range(5)))
 def test_the_choice_does_not_depend_on_the_order_of_the_files(folder: list[str], order: list[int]) -> None:
     files = ["a/n.md", "a/b/n.md", "b/n.md", "c/c/n.md", "a/b/c/n.md"]
@@ -435,7 +434,6 @@ def test_an_empty_garden_answers() -> None:
     assert wiki("", "x.md", garden()) == Missing()
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="./%2ea b#^\u00e9A-\\", max_size=12), st.sampled_from(["wiki", "markdown", "html"]))
 def test_every_target_gets_an_answer(target: str, style: str) -> None:
     where = garden("a.md", "a/b.md", "a/A.md", "a/b/\u00e9.md", "e.png")

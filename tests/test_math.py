@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.syntax.math import render, stylesheet
@@ -100,7 +100,6 @@ def test_no_formula_brings_script_links_ids_or_styles(tex: str) -> None:
     assert inert(markup)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=r"""\{}^_&<>"'$ abx=()#%1fractext""", max_size=60), st.booleans())
 def test_any_text_gives_inert_mathml_or_a_reason(tex: str, display: bool) -> None:
     markup, why = render(tex, display)

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.syntax.sanitize import clean, clean_output, safe_image_url, safe_url
@@ -187,7 +187,6 @@ def test_cleaning_twice_changes_nothing_more(payload: str) -> None:
     assert clean_output(clean_output(payload)) == clean_output(payload)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from([*PAYLOADS, "<", ">", '"', "'", "</", "<!--", "-->", "<math>", "<p>", "x"]),
@@ -278,7 +277,6 @@ def test_placeholders_come_through_in_their_place(html: str) -> None:
     assert clean(html) == html
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
