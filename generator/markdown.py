@@ -9,21 +9,14 @@ them before anything else looks at the text.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
 from html import escape
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
-from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
-from mdit_py_plugins.deflist import deflist_plugin
-from mdit_py_plugins.dollarmath import dollarmath_plugin
-from mdit_py_plugins.footnote import footnote_plugin
-from mdit_py_plugins.gfm_autolink import gfm_autolink_plugin
 
 from generator.model import (
     Block,
@@ -54,14 +47,9 @@ from generator.model import (
     slugify,
 )
 from generator.syntax import frontmatter, math, sanitize
-from generator.syntax.block_id import block_id_plugin
-from generator.syntax.callout import callout_plugin
-from generator.syntax.cells import cell_plugin
-from generator.syntax.foreign import foreign_plugin
 from generator.syntax.highlight import highlight
-from generator.syntax.spans import comment_plugin, highlight_plugin
-from generator.syntax.tag import tag_plugin
-from generator.syntax.wikilink import size_options, split, wikilink_plugin
+from generator.syntax.parser import parser
+from generator.syntax.wikilink import media_kind, size_options, split
 
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _MARK = re.compile(f"{_OPEN}([A-Za-z])([^{_CLOSE}]*){_CLOSE}")
@@ -91,7 +79,7 @@ def parse(source: Source, dialect: Dialect = Dialect()) -> Parsed:
         "plain": properties.cells or dialect.plain,
         "notebook": bool(properties.kernel),
     }
-    tokens = _parser(dialect.nesting).parse(body_text, env)
+    tokens = parser(dialect.nesting).parse(body_text, env)
     rendering = _Rendering(source.path, body_text.split("\n"), trusted=dialect.html == "trusted")
     note, spans = rendering.note(tokens, env, properties)
     dated = replace(
@@ -121,76 +109,6 @@ def _without_marks(source: Source) -> tuple[str, list[Problem]]:
     return _RESERVED.sub("\ufffd", text).replace("\0", "\ufffd"), [problem]
 
 
-# ---------------------------------------------------------------- the parser
-
-
-@lru_cache(maxsize=4)
-def _parser(nesting: int) -> MarkdownIt:
-    md = MarkdownIt("commonmark", {"maxNesting": nesting, "tasklists": True, "html": True})
-    md.enable(["table", "strikethrough"])
-    md.use(gfm_autolink_plugin)
-    md.use(footnote_plugin)
-    md.use(deflist_plugin)
-    md.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
-    for plugin in (wikilink_plugin, tag_plugin, highlight_plugin, comment_plugin):
-        md.use(plugin)
-    md.use(cell_plugin)
-    md.use(foreign_plugin)  # its core rule goes before the cells': directives may hold cells
-    md.use(callout_plugin)
-    md.use(block_id_plugin)
-    md.core.ruler.before("footnote_tail", "footnote_lines", _footnote_lines)
-    md.block.tokenize = partial(_tokenize, md.block.tokenize)  # type: ignore[method-assign]
-    for rule in ("link", "image", "html_inline", "autolink"):
-        md.inline.ruler.at(rule, _located(_rule(md, rule)))
-    md.validateLink = lambda url: True  # type: ignore[method-assign]  # schemes are judged when rendering
-    return md
-
-
-def _rule(md: MarkdownIt, name: str) -> Callable[..., bool]:
-    return next(rule.fn for rule in md.inline.ruler.__rules__ if rule.name == name)
-
-
-def _located(rule: Callable[..., bool]) -> Callable[..., bool]:
-    """The inline `rule`, made to note in its first token where in the inline text it began."""
-
-    def located(state: Any, silent: bool) -> bool:
-        start, count = state.pos, len(state.tokens)
-        if not rule(state, silent):
-            return False
-        if not silent:
-            for token in state.tokens[count:]:
-                if token.type != "text":
-                    token.meta = {**token.meta, "pos": start}
-                    break
-        return True
-
-    return located
-
-
-def _tokenize(original: Callable[..., None], state: StateBlock, start: int, end: int) -> None:
-    """Block parsing that keeps, as plain text, what lies deeper than the limit.
-
-    markdown-it stops there without a word, and the text would be gone.
-    """
-    if state.level < state.md.options.maxNesting:
-        original(state, start, end)
-        return
-    token = state.push("too_deep", "pre", 0)
-    token.content = state.getLines(start, end, state.blkIndent, False)
-    token.map = [start, end]
-    state.env.setdefault("too_deep", []).append(start)
-    state.line = end
-
-
-def _footnote_lines(state: StateCore) -> None:
-    """Remember where footnotes are defined: markdown-it drops unused and repeated ones without a word."""
-    lines: dict[str, list[int]] = {}
-    for token in state.tokens:
-        if token.type == "footnote_reference_open":
-            lines.setdefault(token.meta["label"], []).append(token.map[0] if token.map else 0)
-    state.env["footnote_lines"] = lines
-
-
 # ---------------------------------------------------------------- rendering
 
 
@@ -200,11 +118,25 @@ def _mark(kind: str, payload: object) -> str:
 
 @dataclass(slots=True)
 class _Frame:
-    """The parts of one container while it is rendered, as `(is raw HTML, text)`, and what ends it."""
+    """The parts of one container while it is rendered, as `(is raw HTML, text)`, and what ends it. `raw` are
+    the first and the last line that hold raw HTML."""
 
     close: str = ""
     parts: list[tuple[bool, str]] = field(default_factory=list)
-    raw: bool = False
+    raw: tuple[int, int] | None = None
+
+    def add_raw(self, html: str, line: int) -> None:
+        self.parts.append((True, html))
+        self.raw = (self.raw[0] if self.raw else line, line + html.count("\n"))
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one inline text: where each starts in it, and at which column of the file (from 0)."""
+
+    inline: Token | None
+    starts: list[int]
+    columns: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -223,16 +155,18 @@ class _Rendering:
     headings: list[tuple[int, str, str]] = field(default_factory=list)
     heading_spans: list[Span] = field(default_factory=list)
     nested_headings: set[int] = field(default_factory=set)
-    blocks: list[str] = field(default_factory=list)
+    blocks: dict[str, int] = field(default_factory=dict)
     block_spans: list[Span] = field(default_factory=list)
     external: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
-    anchors: set[str] = field(default_factory=set)
+    anchors: dict[str, int] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
     words: int = 0
     summary: str = ""
     contexts: int = 0
     no_embeds: bool = False
+    raw_lines: tuple[int, int] = (0, 0)
+    rows: _Rows = field(default_factory=lambda: _Rows(None, [0]))
 
     # ------------------------------------------------ the note
 
@@ -242,7 +176,7 @@ class _Rendering:
         title, tokens = self._title(tokens, properties)
         main_tokens, footnote_tokens = _split_footnotes(tokens)
         html = self._title_anchor() + self.render(main_tokens)
-        footnotes = [(meta, self.render(inner)) for meta, inner in footnote_tokens]
+        footnotes = [(meta, self._footnote(meta, inner, env)) for meta, inner in footnote_tokens]
         self._report(env)
         pieces = _Pieces()
         pieces.add(html)
@@ -257,6 +191,12 @@ class _Rendering:
         self._property_links(properties)
         return self._assembled(title, pieces, main, tuple(notes), properties), self._spans()
 
+    def _footnote(self, meta: dict[str, Any], tokens: list[Token], env: dict[str, Any]) -> str:
+        line = env["footnotes"]["list"][meta["id"]].get("line")
+        if line is not None:  # an inline one: markdown-it gives its text no place
+            tokens[1].map = [line, line + 1]
+        return self.render(tokens)
+
     def _assembled(
         self,
         title: str,
@@ -265,18 +205,14 @@ class _Rendering:
         footnotes: tuple[Footnote, ...],
         properties: frontmatter.Properties,
     ) -> Note:
-        slug = (
-            Slug("/".join(slugify(p) for p in properties.permalink.split("/") if p))
-            if (properties.permalink)
-            else Slug("")
-        )
+        permalink = "/".join(slugify(part) for part in properties.permalink.split("/") if part)
         links = tuple(
             replace(link, context=pieces.ranges.get(("X", context)))
             for link, context in zip(self.links, self.link_contexts, strict=True)
         )
         return Note(
             path=self.path,
-            slug=slug or slug_of(self.path),
+            slug=Slug(permalink) if permalink else slug_of(self.path),
             title=title,
             body=tuple(pieces.body),
             main=main,
@@ -331,24 +267,33 @@ class _Rendering:
         opens = len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[0].tag == "h1"
         text = _plain(tokens[1].children or []) if opens else ""
         if opens and text and properties.title in (None, "", text):
-            self._heading_of_title(tokens[0], text)
-            return text, tokens[3:]
+            if not any(child.type == "footnote_ref" for child in tokens[1].children or []):
+                self._heading_of_title(tokens[0], tokens[1], text)
+                tokens = tokens[3:]
+            return text, tokens
         name = self.path.rpartition("/")[2].removesuffix(".md").removesuffix(".ipynb")
         folder = self.path.rpartition("/")[0].rpartition("/")[2]
         if folder and name.lower() in ("index", "readme"):
             name = folder
         return properties.title or name, tokens
 
-    def _heading_of_title(self, token: Token, text: str) -> None:
+    def _heading_of_title(self, opening: Token, inline: Token, text: str) -> None:
         self.headings.append((1, text, self._anchor(text)))
-        self.heading_spans.append(_line_of(token))
+        self.heading_spans.append(_line_of(opening))
+        self.no_embeds = True
+        self.inline(inline)  # for what it says: its links and tags count, though the title is plain text
+        self.no_embeds = False
+        if opening.meta.get("block_id"):
+            self._block(opening)
 
     def _title_anchor(self) -> str:
-        """A target for links to the heading that became the title, whose element is the page's own."""
-        if not self.headings:
-            return ""
-        anchor = self.headings[0][2]
-        return f"{_mark('S', 0)}<span{_mark('I', anchor)}></span>"
+        """Targets for links to the heading that became the title, whose element is the page's own."""
+        anchors = "".join(f"<span{_mark('I', anchor)}></span>" for _, _, anchor in self.headings)
+        blocks = "".join(
+            f"{_mark('B', i)}<span{_mark('I', '^' + name)}></span>{_mark('b', i)}"
+            for name, i in self.blocks.items()
+        )
+        return f"{_mark('S', 0)}{anchors}{blocks}" if anchors else ""
 
     def _property_links(self, properties: frontmatter.Properties) -> None:
         for key, raw, line in properties.links:
@@ -363,12 +308,14 @@ class _Rendering:
                 "this is nested deeper than the limit; it is shown as plain text",
                 "flatten the list or quote, or raise [limits] nesting in garden.toml",
             )  # fmt: skip
-        if "comment_unclosed" in env:
+        for line in env.get("comment_unclosed", ()):
             self.problem(
-                "comment-unclosed", "warning", Span(env["comment_unclosed"] + 1),
+                "comment-unclosed", "warning", Span(line + 1),
                 "this %% comment is never closed, so everything after it is left out",
                 "end it with a line that holds %%",
             )  # fmt: skip
+        for name, line in env.get("foreign", ()):
+            self._report_foreign(f"the {name} block", Span(line + 1))
         known = env.get("footnotes", {}).get("refs", {})
         for label, lines in env.get("footnote_lines", {}).items():
             for line in lines[:-1]:
@@ -397,8 +344,8 @@ class _Rendering:
         while i < len(tokens):
             token = tokens[i]
             if token.type == "html_block":
-                frames[-1].raw = True
-                frames[-1].parts.append((True, token.content))
+                self._report_removed(token)
+                frames[-1].add_raw(token.content, token.map[0] if token.map else 0)
             elif token.type in ("paragraph_open", "heading_open"):
                 frames[-1].parts.append((False, self._textual(token, tokens[i + 1], len(frames) > 1)))
                 i += 2
@@ -408,8 +355,10 @@ class _Rendering:
                 opening, closing = self._container(token)
                 frames[-1].parts.append((False, opening))
                 frames.append(_Frame(closing))
+                self.no_embeds = token.type in _PHRASING_ONLY
             elif token.nesting == -1:
                 frame = frames.pop()
+                self.no_embeds = False
                 frames[-1].parts.append((False, self._closed(frame) + frame.close))
             else:
                 frames[-1].parts.append((False, self._leaf(token)))
@@ -417,12 +366,13 @@ class _Rendering:
         return self._closed(frames[0])
 
     def _closed(self, frame: _Frame) -> str:
-        return self._sanitized(frame.parts) if frame.raw else "".join(text for _, text in frame.parts)
+        if frame.raw is None or self.trusted:
+            return "".join(text for _, text in frame.parts)
+        self.raw_lines = frame.raw
+        return self._sanitized(frame.parts)
 
     def _sanitized(self, parts: list[tuple[bool, str]]) -> str:
         """Raw parts cleaned together, with what we rendered ourselves standing by as marks."""
-        if self.trusted:
-            return "".join(text for _, text in parts)
         kept: list[str] = []
         mixed = []
         for raw, text in parts:
@@ -432,9 +382,17 @@ class _Rendering:
                 mixed.append(_mark("R", len(kept)))
                 kept.append(text)
         cleaned = sanitize.clean("".join(mixed), self._raw_url)
-        restored = _MARK.sub(lambda m: kept[int(m[2])] if m[1] == "R" else m[0], cleaned)
-        lost = [text for n, text in enumerate(kept) if _mark("R", n) not in cleaned]
-        return restored + "".join(lost)  # an author's tag swallowed them: keep the text all the same
+        found: set[int] = set()
+
+        def restored(mark: re.Match[str]) -> str:
+            if mark[1] != "R":
+                return mark[0]
+            found.add(int(mark[2]))
+            return kept[int(mark[2])]
+
+        html = _MARK.sub(restored, cleaned)
+        # What an element took with it that is not allowed: keep the text all the same.
+        return html + "".join(text for n, text in enumerate(kept) if n not in found)
 
     def _raw_url(self, tag: str, attribute: str, url: str) -> str | None:
         """Called for each URL in raw HTML that survived: one inside the vault becomes a hole, and one that
@@ -446,11 +404,37 @@ class _Rendering:
                 return url
             if url.startswith("data:"):
                 return url
-            self._report_remote(url, Span(0))
+            self._report_remote(url, self._raw_place(url))
             return None
         path, fragment = parts
         link = Link("link" if tag == "a" else "embed", path, (fragment,) if fragment else (), style="html")
-        return _mark("U", self._link(link, Span(0), -1))
+        return _mark("U", self._link(link, self._raw_place(url), -1))
+
+    def _raw_place(self, url: str) -> Span:
+        first, last = self.raw_lines
+        for number in range(first, min(last + 1, len(self.lines))):
+            column = self.lines[number].find(url)
+            if column >= 0:
+                return Span(number + 1, column + 1)
+        return Span(first + 1)
+
+    def _report_removed(self, token: Token) -> None:
+        """Say which elements of an HTML block are taken out together with their content."""
+        if self.trusted or not token.map:
+            return
+        html = _COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), token.content)
+        for tag in _TAG.finditer(html):
+            if tag[2].lower() in sanitize.DROPPED_WITH_CONTENT and not tag[1]:
+                line = token.map[0] + html.count("\n", 0, tag.start())
+                column = self.lines[line].find(tag[0]) if line < len(self.lines) else 0
+                place = Span(line + 1, max(column, 0) + 1)
+                self._report_tag(tag[2], place, "it is left out with its content")
+
+    def _report_tag(self, name: str, span: Span, what: str) -> None:
+        self.problem(
+            "html-removed", "warning", span, f"the element <{name}> is not allowed in a note; {what}",
+            "delete it; or, if every author of the garden is trusted, set html = \"trusted\" in garden.toml",
+        )  # fmt: skip
 
     def _textual(self, opening: Token, inline: Token, nested: bool) -> str:
         if opening.type == "heading_open":
@@ -500,11 +484,12 @@ class _Rendering:
 
     def _anchor(self, text: str) -> str:
         base = anchor_of(text)
-        anchor, n = base, 0
+        anchor, n = base, self.anchors.get(base, 0)
         while anchor in self.anchors:
             n += 1
             anchor = f"{base}-{n}"
-        self.anchors.add(anchor)
+        self.anchors[base] = n  # where to go on, so that a thousand equal headings stay cheap
+        self.anchors.setdefault(anchor, 0)
         return anchor
 
     def _block(self, token: Token) -> tuple[str, str, str]:
@@ -520,16 +505,16 @@ class _Rendering:
 
     def _register_block(self, name: str, span: Span) -> int | None:
         if name in self.blocks:
-            first = self.block_spans[self.blocks.index(name)].line
+            first = self.block_spans[self.blocks[name]].line
             self.problem(
                 "block-duplicate", "warning", span,
                 f"the block id ^{name} is already taken on line {first}; links lead to that one",
                 "rename one of the two",
             )  # fmt: skip
             return None
-        self.blocks.append(name)
+        self.blocks[name] = len(self.blocks)
         self.block_spans.append(span)
-        return len(self.blocks) - 1
+        return self.blocks[name]
 
     def _container(self, token: Token) -> tuple[str, str]:
         """What opens and what closes a block that holds other blocks."""
@@ -541,16 +526,26 @@ class _Rendering:
             opening, closing = _callout(token, attribute)
             return start + opening, closing + end
         attributes = "".join(f' {key}="{escape(value)}"' for key, value in _attributes(token))
+        if token.type == "tr_open" and "lost" in token.meta:
+            self._report_lost_cells(token)
         opening = f"{start}<{token.tag}{attributes}{attribute}>"
         if token.type == "list_item_open" and "checked" in token.meta:
             checked, label = (" checked", "done") if token.meta["checked"] else ("", "to do")
             opening += f'<input type="checkbox" disabled{checked} aria-label="{label}"> '
         return opening, f"</{token.tag}>\n{end}"
 
+    def _report_lost_cells(self, token: Token) -> None:
+        self.problem(
+            "table-row-long", "warning", _line_of(token),
+            f"this row has more cells than the table has columns; what is left out: {token.meta['lost']}",
+            "add columns to the first row, or write a pipe within a cell as \\|",
+        )  # fmt: skip
+
     def _leaf(self, token: Token) -> str:
         start, attribute, end = self._block(token)
         if token.type == "cell":
-            return start + self._cell(token) + end
+            anchor = f"<span{attribute}></span>" if attribute else ""  # it has an id already, its label
+            return start + anchor + self._cell(token) + end
         if token.type in ("fence", "code_block", "too_deep", "colon_fence"):
             html = self._code(token, attribute)
         elif token.type.startswith("math_block"):
@@ -638,36 +633,59 @@ class _Rendering:
         pieces: list[tuple[bool, str]] = []
         frame = _Frame()
         closers: list[str] = []
+        links = 0  # within how many links: there is no link in a link
         for i, child in enumerate(children):
-            if child.type == "html_inline":
-                frame.raw = True
-                frame.parts.append((True, child.content))
-            elif child.type == "embed" and not child.meta["media"] and not closers and not self.no_embeds:
-                pieces.append((False, self._closed(frame)))
-                pieces.append((True, self._embed(child, token)))
-                frame = _Frame()
+            kind = child.type
+            if kind == "text":
+                frame.parts.append((False, escape(child.content, quote=False)))
+            elif kind == "html_inline":
+                self._raw_tag(child, token, frame)
             elif child.nesting == 1:
-                opening, closing = self._span(child, children[i + 1 :], token)
+                is_link = kind in ("link_open", "wikilink_open")
+                opening, closing = ("", "")
+                if not (is_link and links):
+                    opening, closing = self._span(children, i, token)
+                links += is_link
                 closers.append(closing)
                 frame.parts.append((False, opening))
             elif child.nesting == -1:
+                links -= kind in ("link_close", "wikilink_close")
                 frame.parts.append((False, closers.pop() if closers else ""))
+            elif _is_transclusion(child):
+                if closers or self.no_embeds:
+                    frame.parts.append((False, self._embed_as_link(child, token, within_link=links > 0)))
+                else:
+                    pieces.append((False, self._closed(frame)))
+                    pieces.append((True, self._atom(child, token)))
+                    frame = _Frame()
             else:
                 frame.parts.append((False, self._atom(child, token)))
         pieces.append((False, self._closed(frame)))
         return [piece for piece in pieces if piece[0] or piece[1].strip()] or [(False, "")]
 
-    def _span(self, child: Token, following: list[Token], inline: Token) -> tuple[str, str]:
-        """What opens and what closes an inline element that holds others."""
+    def _raw_tag(self, child: Token, inline: Token, frame: _Frame) -> None:
+        """A tag within text. The tags of elements that would be taken out with their content are left out
+        here, so that the text between them stays where it is."""
+        place = self._place(inline, child.meta.get("pos", 0))
+        tag = _TAG.match(child.content)
+        if tag and not self.trusted and tag[2].lower() in sanitize.DROPPED_WITH_CONTENT:
+            if not tag[1]:
+                self._report_tag(tag[2], place, "its tags are left out")
+            return
+        frame.add_raw(child.content, place.line - 1)
+
+    def _span(self, children: list[Token], i: int, inline: Token) -> tuple[str, str]:
+        """What opens and what closes the inline element `children[i]`, which holds those that follow."""
+        child = children[i]
         if child.type == "wikilink_open":
-            return self._wikilink(child, following, inline)
+            return self._wikilink(child, _until_close(children, i, "wikilink"), inline)
         if child.type == "link_open":
-            return self._markdown_link(child, following, inline)
+            return self._markdown_link(child, _until_close(children, i, "link"), inline)
         return f"<{child.tag}>", f"</{child.tag}>"
 
-    def _wikilink(self, child: Token, following: list[Token], inline: Token) -> tuple[str, str]:
+    def _wikilink(self, child: Token, words: list[Token], inline: Token) -> tuple[str, str]:
         meta = child.meta
-        text = None if meta["text"] is None else _plain(_until_close(following, "wikilink"))
+        text = None if meta["text"] is None else _plain(words)
         if meta["target"].startswith(("http://", "https://")):
             opening, closing = self._external(meta["target"], "")
             return opening + ("" if text else escape(meta["target"])), closing
@@ -675,7 +693,7 @@ class _Rendering:
         number = self._link(link, self._place(inline, meta["pos"]), self.contexts)
         return _mark("L", number), _mark("l", number)
 
-    def _markdown_link(self, child: Token, following: list[Token], inline: Token) -> tuple[str, str]:
+    def _markdown_link(self, child: Token, words: list[Token], inline: Token) -> tuple[str, str]:
         href, title = str(child.attrs.get("href", "")), str(child.attrs.get("title", ""))
         span = self._place(inline, child.meta.get("pos", 0))
         if not sanitize.safe_url(href):
@@ -688,10 +706,9 @@ class _Rendering:
         if parts is None:
             return self._external(href, title)
         path, fragment = parts
-        text = _plain(_until_close(following, "link"))
         options = (("title", title),) if title else ()
         anchor = (fragment,) if fragment else ()
-        link = Link("link", path, anchor, text or None, style="markdown", options=options)
+        link = Link("link", path, anchor, _plain(words) if words else None, style="markdown", options=options)
         number = self._link(link, span, self.contexts)
         return _mark("L", number), _mark("l", number)
 
@@ -703,8 +720,6 @@ class _Rendering:
     def _atom(self, child: Token, inline: Token) -> str:
         """An inline token that holds no others."""
         kind = child.type
-        if kind == "text":
-            return escape(child.content, quote=False)
         if kind == "softbreak":
             return "\n"
         if kind == "hardbreak":
@@ -712,10 +727,10 @@ class _Rendering:
         if kind == "code_inline":
             return f"<code>{escape(child.content, quote=False)}</code>"
         if kind == "math_inline":
-            return self._math(child, False, self._place(inline, inline.content.find(child.content)))
+            return self._math(child, False, self._place(inline, child.meta["pos"]))
         if kind == "math_inline_double":
-            span = self._place(inline, inline.content.find(child.content))
-            return f'<span class="math">{self._math(child, True, span)}</span>'
+            place = self._place(inline, child.meta["pos"])
+            return f'<span class="math">{self._math(child, True, place)}</span>'
         if kind == "image":
             return self._image(child, inline)
         if kind == "embed":
@@ -768,12 +783,22 @@ class _Rendering:
         span = self._place(inline, meta["pos"])
         if meta["target"].startswith(("http://", "https://")):
             return self._remote_image(meta["target"], dict(meta["options"]).get("alt", ""), span)
-        in_heading = self.no_embeds and not meta["media"]
-        link = Link(
-            "link" if in_heading else "embed", meta["target"], meta["anchor"], options=meta["options"]
-        )
-        number = self._link(link, span, self.contexts)
-        return _mark("L", number) + _mark("l", number) if in_heading else _mark("M", number)
+        link = Link("embed", meta["target"], meta["anchor"], options=meta["options"])
+        return _mark("M", self._link(link, span, self.contexts))
+
+    def _embed_as_link(self, child: Token, inline: Token, within_link: bool) -> str:
+        """An embed of a note where no block can stand: a link to the note, or only its name."""
+        if child.type == "image":
+            path, fragment = _url_parts(str(child.attrs["src"])) or ("", "")
+            words = _plain(child.children or []) or None
+            link = Link("link", path, (fragment,) if fragment else (), words, style="markdown")
+        else:
+            link = Link("link", child.meta["target"], child.meta["anchor"])
+        words = link.text
+        if within_link:
+            return escape(words or _name(link.target, link.anchor), quote=False)
+        number = self._link(link, self._place(inline, child.meta.get("pos", 0)), self.contexts)
+        return _mark("L", number) + escape(words or "", quote=False) + _mark("l", number)
 
     def _link(self, link: Link, span: Span, context: int) -> int:
         self.links.append(link)
@@ -784,20 +809,24 @@ class _Rendering:
     def _place(self, inline: Token, position: int) -> Span:
         """Line and column of a position in an inline token's text.
 
-        markdown-it keeps the lines of a block, not its columns: the column is found by looking for the
-        line's text, which has lost only its indentation and markers, in the line of the file.
+        markdown-it keeps the lines of a block, not its columns. A line of the text is what is left of a line
+        of the file without indentation and markers, so its end is the end of that line.
         """
-        position = max(position, 0)
-        before = inline.content[:position]
-        row = before.count("\n")
-        line = (inline.map[0] if inline.map else 0) + row
-        offset = position - (before.rfind("\n") + 1)
-        text = inline.content.split("\n")[row] if inline.content else ""
-        source = self.lines[line] if line < len(self.lines) else ""
-        start = source.find(text.strip())
-        if start < 0:  # a table cell in which \\| was written: look for what follows the position instead
-            start, offset = max(source.find(text[offset : offset + 12]), 0), 0
-        return Span(line + 1, start + offset + 1)
+        first = inline.map[0] if inline.map else 0
+        if "col" in inline.meta:
+            return Span(first + 1, _beyond_pipes(self._line(first), inline.meta["col"], position) + 1)
+        if self.rows.inline is not inline:  # worked out once for a text, which may hold thousands of links
+            self.rows = _Rows(inline, [0, *(m.end() for m in re.finditer("\n", inline.content))])
+        row = bisect_right(self.rows.starts, position) - 1
+        start = self.rows.starts[row]
+        if row not in self.rows.columns:
+            text = inline.content[start:].partition("\n")[0]
+            indent = len(text) - len(text.lstrip())
+            self.rows.columns[row] = max(self._line(first + row).rfind(text.strip()), 0) - indent
+        return Span(first + row + 1, max(self.rows.columns[row] + position - start, 0) + 1)
+
+    def _line(self, number: int) -> str:
+        return self.lines[number] if number < len(self.lines) else ""
 
 
 @dataclass(slots=True)
@@ -839,7 +868,31 @@ _HOLES: dict[str, Callable[[str], Hole]] = {
 _FOREIGN_FENCES = frozenset({"dataview", "dataviewjs", "tasks", "query", "button", "excalidraw"})
 
 
+_PHRASING_ONLY = frozenset({"dt_open", "th_open", "callout_title_open"})
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+
+
 # ---------------------------------------------------------------- small things
+
+
+def _is_transclusion(child: Token) -> bool:
+    """Whether a token shows (a part of) another note, which is a block wherever it is written."""
+    if child.type == "embed":
+        return not child.meta["media"] and not child.meta["target"].startswith(("http://", "https://"))
+    if child.type != "image":
+        return False
+    source = str(child.attrs.get("src", ""))
+    parts = _url_parts(source) if sanitize.safe_url(source) else None
+    return parts is not None and not media_kind(parts[0])
+
+
+def _beyond_pipes(source: str, start: int, distance: int) -> int:
+    """The column that is `distance` characters of a table cell's text after `start`: there, `\\|` is one."""
+    end = start + distance
+    while (start := source.find("\\|", start, end + 1)) >= 0:
+        start, end = start + 2, end + 1
+    return end
 
 
 def _split_footnotes(tokens: list[Token]) -> tuple[list[Token], list[tuple[dict[str, Any], list[Token]]]]:
@@ -892,18 +945,24 @@ def _plain(tokens: list[Token]) -> str:
         elif token.type == "tag":
             words.append("#" + token.content)
         elif token.type == "wikilink_open" and token.meta["text"] is None:
-            anchors = " › ".join(anchor.removeprefix("^") for anchor in token.meta["anchor"])
-            name = token.meta["target"].rpartition("/")[2].removesuffix(".md")
-            words.append(" › ".join(part for part in (name, anchors) if part))
+            words.append(_name(token.meta["target"], token.meta["anchor"]))
         elif token.type not in ("html_inline", "embed", "footnote_ref"):
             words.append(token.content)
     return "".join(words).strip()
 
 
-def _until_close(tokens: list[Token], kind: str) -> list[Token]:
-    """The tokens before the one that closes the link just opened; links never nest."""
-    end = next((i for i, token in enumerate(tokens) if token.type == f"{kind}_close"), len(tokens))
-    return tokens[:end]
+def _name(target: str, anchor: tuple[str, ...]) -> str:
+    """What a link without words is called before anybody knows its target's title."""
+    name = target.rpartition("/")[2].removesuffix(".md")
+    return " › ".join(part for part in (name, *(part.removeprefix("^") for part in anchor)) if part)
+
+
+def _until_close(tokens: list[Token], opening: int, kind: str) -> list[Token]:
+    """The tokens between a link's opening one and the one that closes it."""
+    end = opening + 1
+    while end < len(tokens) and tokens[end].type != f"{kind}_close":
+        end += 1
+    return tokens[opening + 1 : end]
 
 
 def _url_parts(href: str) -> tuple[str, str] | None:

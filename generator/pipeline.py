@@ -79,7 +79,8 @@ def build(
     with stage("graph"):
         files[OutPath("graph.json")] = checks.as_json(graph_document(garden)).encode()
     copies, clashes = _copies(garden, files)
-    problems = (*problems, *(problem for one in rendered for problem in one.problems), *clashes)
+    shown = dict.fromkeys(problem for one in rendered for problem in one.problems)  # once, not once a page
+    problems = (*problems, *shown, *clashes)
     in_order = tuple(sorted(problems, key=lambda one: (one.path, one.span.line, one.span.col, one.code)))
     return Site(files, copies, in_order, programs_of(garden), summary(garden))
 

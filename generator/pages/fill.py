@@ -185,13 +185,14 @@ def _found(view: _View, found: Found) -> str:
 
 
 def _url(view: _View, i: int) -> str:
-    """The address for an attribute of the author's own HTML; a missing one leads to the top of the page."""
+    """The address for an attribute of the author's own HTML; a missing one leads to the top of the page, and
+    is an empty picture."""
     found = settled(view.shown.garden.resolutions[view.note.slug][i])
     if isinstance(found, Found):
         return href(view.shown.root, out_of(found.slug), found.anchor)
     if isinstance(found, FoundAsset):
         return href(view.shown.root, found.path)
-    return "#"
+    return "#" if view.note.links[i].kind == "link" else "data:,"
 
 
 # ---------------------------------------------------------------- footnotes
@@ -240,14 +241,24 @@ def _embedded_footnotes(view: _View, place: Range) -> str:
 def _embed(view: _View, i: int) -> str:
     link = view.note.links[i]
     found = settled(view.shown.garden.resolutions[view.note.slug][i])
+    is_block = not media_kind(link.target) and view.mode != "context"
     if isinstance(found, FoundAsset):
-        return _media(view, link, found)
-    if not isinstance(found, Found):
-        return _missing_embed(link)
-    if view.mode == "context":
-        mark, end = ("<mark>", "</mark>") if found.slug == view.target else ("", "")
-        return f"{mark}<a{_found(view, found)}>{escape(found.label, quote=False)}</a>{end}"
-    return _transclusion(view, i, found)
+        html = _media(view, link, found)
+    elif isinstance(found, Found):
+        if is_block and found.doubt not in ("heading", "block"):
+            return _transclusion(view, i, found)
+        html = _embed_link(view, found)
+    else:
+        html = _missing_embed(link)
+    return f"<p>{html}</p>\n" if is_block else html
+
+
+def _embed_link(view: _View, found: Found) -> str:
+    """What stands for an embed where only words can stand, or where the part that is named is missing."""
+    link = f"<a{_found(view, found)}>{escape(found.label, quote=False)}</a>"
+    if found.doubt in ("heading", "block"):
+        return f'<span class="problem" data-code="{found.doubt}-missing">{link}</span>'
+    return f"<mark>{link}</mark>" if found.slug == view.target else link
 
 
 def _missing_embed(link: Link) -> str:
@@ -286,9 +297,11 @@ def _transclusion(view: _View, i: int, found: Found) -> str:
     place = section(note, found.anchor)
     source = f"<a{_found(view, found)}>{escape(found.label, quote=False)}</a>"
     if key in view.stack:
-        return _refused(view, i, "embed-cycle", f"↺ {source}", "embeds itself")
+        circle = view.stack[view.stack.index(key) :]
+        trail = " → ".join(slug + (f"#{anchor}" if anchor else "") for slug, anchor in (*circle, key))
+        return _refused(view, i, "embed-cycle", f"↺ {source}", f"closes a circle ({trail})")
     if len(view.stack) > shown.deepest or shown.size > _LARGEST:
-        return _refused(view, i, "embed-too-deep", f"… {source}", "is embedded too deep, or too large")
+        return _refused(view, i, "embed-too-deep", f"… {source}", "is too deep or too large")
     shown.embeds += 1
     prefix = f"e{shown.embeds}-"
     mode: Mode = "preview" if view.mode == "preview" else "embed"
@@ -305,7 +318,6 @@ def _refused(view: _View, i: int, code: str, html: str, why: str) -> str:
     """A visible placeholder instead of an embed, and a problem at the place where it is written."""
     link, spans = view.note.links[i], view.shown.garden.spans[view.note.slug]
     span = spans.links[i] if i < len(spans.links) else Span(0)
-    trail = " → ".join(slug + (f"#{anchor}" if anchor else "") for slug, anchor in view.stack)
     if view.mode != "preview":
         view.shown.problems.append(
             Problem(
@@ -313,7 +325,7 @@ def _refused(view: _View, i: int, code: str, html: str, why: str) -> str:
                 "warning",
                 view.note.path,
                 span,
-                f"the embed of “{_written(link)}” {why} ({trail}); a link stands in its place",
+                f"the embed of “{_written(link)}” {why}; a link stands in its place",
                 "link to it instead of embedding it",
             )
         )

@@ -77,21 +77,12 @@ def _callouts(state: StateCore) -> None:
         token = tokens[i]
         head = _quote_head(tokens, i)
         if head:
-            inline = tokens[i + 2]
-            made = callout_tokens(
-                head[0], head[2], head[1], token.map[0] if token.map else 0, [], token.level
-            )
+            line = token.map[0] if token.map else 0
+            made = callout_tokens(head[0], head[2], head[1], line, [], token.level)
             out.extend(made[:-1])
             closers.append((made[0], token.level))
-            if head[3]:
-                inline.content = head[3]
-                inline.map = [inline.map[0] + 1, inline.map[1]] if inline.map else None
-                tokens[i + 1].map = inline.map
-                made[0].meta["bare"] = False
-                i += 1
-            else:
-                made[0].meta["bare"] = tokens[i + 4].type == "blockquote_close"
-                i += 4
+            i += _without_head(tokens, i, head[3])
+            made[0].meta["bare"] = tokens[i].type == "blockquote_close"
             continue
         if token.type == "blockquote_close" and closers and closers[-1][1] == token.level:
             opening, _ = closers.pop()
@@ -108,6 +99,26 @@ def _callouts(state: StateCore) -> None:
 
 def _quote_head(tokens: list[Token], i: int) -> tuple[str, str, str, str] | None:
     """The callout head that the quote at `tokens[i]` begins with, or None."""
-    if tokens[i].type != "blockquote_open" or tokens[i + 1].type != "paragraph_open":
+    if tokens[i].type != "blockquote_open" or not _is_text(tokens[i + 1]):
         return None
     return _head(tokens[i + 2].content)
+
+
+def _is_text(token: Token) -> bool:
+    """A paragraph, or one with a line of hyphens below it, which Markdown takes for a heading."""
+    return token.type == "paragraph_open" or (token.type == "heading_open" and token.markup in ("-", "="))
+
+
+def _without_head(tokens: list[Token], i: int, rest: str) -> int:
+    """Take the head out of the text that begins the quote at `tokens[i]`. Gives the number of tokens that
+    are done with."""
+    opening, inline, closing = tokens[i + 1 : i + 4]
+    if rest:
+        inline.content = rest
+        inline.map = [inline.map[0] + 1, inline.map[1]] if inline.map else None
+        opening.map = inline.map
+        return 1
+    if opening.type == "heading_open":
+        closing.type, closing.tag, closing.nesting, closing.map = "hr", "hr", 0, inline.map
+        return 3
+    return 4

@@ -81,13 +81,18 @@ def _directive(token: Token, state: StateCore, depth: int) -> list[Token]:
         inner = _blocks(body, state, line, depth, token.level + 1)
         return callout_tokens(kind, title, fold, line - 1, inner, token.level)
     if name in ("figure", "image"):
-        return _blocks(f"![[{argument}]]\n\n{body}", state, line, depth, token.level)
+        options = [argument, *(_option(token.content, key) for key in ("alt", "width"))]
+        picture = "|".join(option for option in options if option)
+        # The picture takes the place of the line above the body, so that lines are counted rightly.
+        return _blocks(f"![[{picture}]]\n\n{body}", state, line - 2, depth, token.level)
     if name == "math":
         return [Token("math_block", "math", 0, content=body, map=token.map, block=True, level=token.level)]
     if name == "toctree":
         return _blocks(_contents(body), state, line, depth, token.level)
     if token.type == "colon_fence":
-        return _blocks(body, state, line, depth, token.level)
+        state.env.setdefault("foreign", []).append((name, token.map[0] if token.map else 0))
+        title = f"**{argument}**\n\n" if argument else ""
+        return _blocks(title + body, state, line - 2 * bool(title), depth, token.level)
     token.type = "fence"
     token.meta = {**token.meta, "foreign": name}
     return [token]
@@ -116,6 +121,15 @@ def _without_options(content: str) -> tuple[str, int]:
     ):
         n += 1
     return "\n".join(lines[n:]), n
+
+
+def _option(content: str, key: str) -> str:
+    """The value of the `:key: value` line of a directive; of a width, its pixels."""
+    for line in content.split("\n"):
+        if line.startswith(f":{key}:"):
+            value = line.removeprefix(f":{key}:").strip()
+            return value.removesuffix("px") if key == "alt" or value.removesuffix("px").isdigit() else ""
+    return ""
 
 
 def _contents(body: str) -> str:
@@ -156,7 +170,7 @@ def _role(state: StateInline, silent: bool) -> bool:
         ticks += 1
     fence = state.src[brace + 1 : ticks]
     end = state.src.find(fence, ticks, state.posMax)
-    if end < 0:
+    if end < 0 or state.src.startswith("`", end + len(fence)):
         return False
     if not silent:
         _push_role(state, name, state.src[ticks:end].replace("\n", " ").strip(), start)
@@ -168,7 +182,8 @@ def _push_role(state: StateInline, name: str, content: str, start: int) -> None:
     text, angle, target = content.partition("<")
     words, target = (text.strip(), target.rstrip(">")) if angle else (content, content)
     if name in ("math", "eval:math"):
-        state.push("math_inline", "math", 0).content = content
+        token = state.push("math_inline", "math", 0)
+        token.content, token.meta = content, {"pos": start}
         return
     if name == "doc":
         token = state.push("wikilink_open", "a", 1)

@@ -93,7 +93,7 @@ _FLOW = frozenset(
 )
 
 # Elements whose content is no text for a reader. Of others that are not allowed, the content stays.
-_DROPPED_WITH_CONTENT = frozenset(
+DROPPED_WITH_CONTENT = frozenset(
     {
         *(
             "script",
@@ -239,7 +239,7 @@ def _cleaner(tags: frozenset[str], attribute: Callable[[str, str, str], str | No
 
     return Cleaner(
         tags=set(tags),
-        clean_content_tags=set(_DROPPED_WITH_CONTENT),
+        clean_content_tags=set(DROPPED_WITH_CONTENT),
         attributes={tag: names for tag, names in _ATTRIBUTES.items() if tag in tags or tag == "*"},
         attribute_filter=attribute,
         url_schemes={*_SCHEMES, "data"},  # data: only for some images, by the attribute filters

@@ -21,7 +21,8 @@ def comment_plugin(md: MarkdownIt) -> None:
 
 
 def _closer(state: StateInline, marker: str, start: int) -> int:
-    """Position of the next `marker` that is not inside code, math or another token; -1 without one.
+    """Position of the next `marker` that is no part of a longer run, nor inside code, math or another
+    token; -1 without one.
 
     A failed search is remembered, so that a paragraph full of openers is still read in linear time.
     """
@@ -32,18 +33,30 @@ def _closer(state: StateInline, marker: str, start: int) -> int:
     before = state.pos
     state.pos = start
     while state.pos < state.posMax:
-        if state.src.startswith(marker, state.pos) and not state.src[state.pos - 1].isspace():
+        run = _run(state, marker[0])
+        if run == len(marker) and not state.src[state.pos - 1].isspace():
             found, state.pos = state.pos, before
             return found
-        state.md.inline.skipToken(state)
+        if run:
+            state.pos += run
+        else:
+            state.md.inline.skipToken(state)
     state.pos = before
     dead.add(key)
     return -1
 
 
+def _run(state: StateInline, character: str) -> int:
+    """How often `character` stands at the current position, in a row."""
+    end = state.pos
+    while end < state.posMax and state.src[end] == character:
+        end += 1
+    return end - state.pos
+
+
 def _highlight(state: StateInline, silent: bool) -> bool:
     start = state.pos
-    if not state.src.startswith("==", start) or state.src.startswith("=", start + 2):
+    if state.src[start] != "=" or (start and state.src[start - 1] == "=") or _run(state, "=") != 2:
         return False
     if start + 2 >= state.posMax or state.src[start + 2].isspace() or silent:
         return False
@@ -85,13 +98,27 @@ def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bo
     if silent:
         return True
     line = start_line + 1
-    while line < end_line and not _closes(state, line):
+    while line < end_line and not _ends_container(state, line):
+        close = state.src.find("%%", state.bMarks[line], state.eMarks[line])
+        if close >= 0:
+            state.line = _after(state, line, close + 2)
+            return True
         line += 1
-    if line >= end_line:
-        state.env["comment_unclosed"] = start_line
-    state.line = min(line + 1, end_line)
+    state.env.setdefault("comment_unclosed", []).append(start_line)
+    state.line = line
     return True
 
 
-def _closes(state: StateBlock, line: int) -> bool:
-    return state.src[state.bMarks[line] : state.eMarks[line]].rstrip().endswith("%%")
+def _ends_container(state: StateBlock, line: int) -> bool:
+    return state.sCount[line] < state.blkIndent and not state.isEmpty(line)
+
+
+def _after(state: StateBlock, line: int, position: int) -> int:
+    """Go on behind a comment that ends within a line: what follows on it is shown."""
+    rest = state.src[position : state.eMarks[line]]
+    if not rest.strip():
+        return line + 1
+    state.bMarks[line] = position
+    state.tShift[line] = len(rest) - len(rest.lstrip())
+    state.sCount[line] = state.blkIndent
+    return line

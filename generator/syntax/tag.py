@@ -28,11 +28,7 @@ def is_tag(text: str) -> bool:
 
 def _is_tag_character(c: str) -> bool:
     # Not only isalnum(): combining marks and emoji are part of a word to the people who write them.
-    return (
-        c.isalnum()
-        or c in "_-/"
-        or (ord(c) > 0x7F and not c.isspace() and c not in "“”‘’…–—·«»、。，；：！？（）")
-    )
+    return c.isalnum() or c in "_-/" or (ord(c) > 0x7F and not c.isspace() and c not in _PUNCTUATION)
 
 
 def _tag(state: StateInline, silent: bool) -> bool:

@@ -85,7 +85,7 @@ def _content(state: StateInline, start: int) -> str | None:
     if end < 0:
         return None
     content = state.src[start + 2 : end]
-    if not content.strip() or "\n" in content or "[[" in content:
+    if not content.strip() or "\n" in content or "[[" in content or content.startswith("["):
         return None
     return content
 
@@ -102,15 +102,11 @@ def _wikilink(state: StateInline, silent: bool) -> bool:
         token = state.push("wikilink_open", "a", 1)
         token.meta = {"target": target, "anchor": anchors, "text": text, "pos": start}
         if text:
-            _tokenize_text(state, end - 2 - _text_length(content), end - 2)
+            words = content[content.index("|") + 1 :]
+            _tokenize_text(state, end - 2 - len(words.lstrip()), end - 2)
         state.push("wikilink_close", "a", -1)
     state.pos = end
     return True
-
-
-def _text_length(content: str) -> int:
-    """Length of the part of `content` after its first pipe."""
-    return len(content) - content.index("|") - 1
 
 
 def _tokenize_text(state: StateInline, start: int, stop: int) -> None:
@@ -121,6 +117,8 @@ def _tokenize_text(state: StateInline, start: int, stop: int) -> None:
     state.md.inline.tokenize(state)
     state.linkLevel -= 1
     state.posMax = maximum
+    if state.tokens[-1].type == "text":
+        state.tokens[-1].content = state.tokens[-1].content.rstrip()
 
 
 def _embed(state: StateInline, silent: bool) -> bool:

@@ -1,0 +1,54 @@
+"""GFM tables, with the place of each cell and what a row has too much."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock, table
+
+
+def table_plugin(md: MarkdownIt) -> None:
+    """Cells get their column in the file in `meta["col"]` (from 0), rows with more cells than the table has
+    columns what would be dropped in `meta["lost"]`."""
+    md.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    count = len(state.tokens)
+    if not table(state, start, end, silent):
+        return False
+    if not silent:
+        _note_places(state, count)
+    return True
+
+
+def _note_places(state: StateBlock, first: int) -> None:
+    tokens = state.tokens[first:]
+    columns = sum(token.type == "th_open" for token in tokens)
+    cells: list[tuple[int, str]] = []
+    number = 0
+    for token in tokens:
+        if token.type == "tr_open" and token.map:
+            cells, number = _cells(state, token.map[0]), 0
+            if len(cells) > columns:
+                token.meta = {"lost": " | ".join(text for _, text in cells[columns:])}
+        elif token.type == "inline":
+            if number < len(cells):
+                token.meta = {"col": cells[number][0]}
+            number += 1
+
+
+def _cells(state: StateBlock, line: int) -> list[tuple[int, str]]:
+    """The cells of a row: the column at which the text of each begins, and that text."""
+    begin, end = state.bMarks[line] + state.tShift[line], state.eMarks[line]
+    first_column = begin - (state.src.rfind("\n", 0, begin) + 1)
+    text = state.src[begin:end].rstrip()
+    bars = [i for i, c in enumerate(text) if c == "|" and (i == 0 or text[i - 1] != "\\")]
+    edges = [-1, *bars, len(text)]
+    parts = [(a + 1, text[a + 1 : b]) for a, b in pairwise(edges)]
+    if parts and not parts[0][1]:
+        del parts[0]
+    if parts and not parts[-1][1]:
+        del parts[-1]
+    return [(first_column + at + len(part) - len(part.lstrip()), part.strip()) for at, part in parts]
