@@ -230,12 +230,12 @@ def github(problem: Problem, folder: str = "") -> str:
     """A workflow command for GitHub. Everything from a note is escaped: it must not inject a command."""
     kind = {"error": "error", "warning": "warning"}.get(problem.severity, "notice")
     path = f"{folder}/{problem.path}" if folder else problem.path
-    fields = [f"file={_property(path)}"]
+    fields = [f"file={_property(_one_line(path))}"]
     if problem.span.line > 0:
         fields += [f"line={problem.span.line}", f"col={max(problem.span.col, 1)}"]
     fields.append(f"title={_property(problem.code)}")
     hint = f" ({problem.hint})" if problem.hint else ""
-    return f"::{kind} {','.join(fields)}::{_data(problem.message + hint)}"
+    return f"::{kind} {','.join(fields)}::{_data(_one_line(problem.message + hint))}"
 
 
 def _data(text: str) -> str:

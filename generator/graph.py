@@ -48,33 +48,37 @@ def document(
 ) -> dict[str, object]:
     """`graph.json`, as data. `notes`, `edges` and `missing` stay in the order given; a note without a grade
     has `""`. `href` is relative to the root of the site."""
+    graph = _document_graph(notes, grades, edges)
+    in_order = sorted(graph.edges(data=True, keys=True), key=lambda edge: edge[2])
     return {
-        "nodes": [
-            {
-                "path": note.path,
-                "slug": note.slug,
-                "href": quote(note.slug, safe="/-._~!$'()*+,;=@") + ".html",
-                "title": note.title,
-                "tags": list(note.tags),
-                "grade": grades.get(note.slug, ""),
-            }
-            for note in notes
-        ],
-        "edges": [
-            {
-                "source": edge.source,
-                "target": edge.target,
-                "kind": edge.kind,
-                "line": edge.line,
-                "text": edge.text,
-            }
-            for edge in edges
-        ],
+        "nodes": [data for _, data in graph.nodes(data=True)],
+        "edges": [{"source": source, "target": target, **data} for source, target, _, data in in_order],
         "missing": [
             {"source": link.source, "line": link.line, "target": link.target, "near": list(link.near)}
             for link in missing
         ],
     }
+
+
+def _document_graph(notes: Iterable[Note], grades: Mapping[Slug, str], edges: Iterable[Edge]) -> MultiDiGraph:
+    """The garden as networkx sees it: everything that the document says of a note or a link is data of its
+    node or edge, and an edge's key is its number."""
+    import networkx as nx
+
+    graph = nx.MultiDiGraph()
+    for note in notes:
+        graph.add_node(
+            note.slug,
+            path=note.path,
+            slug=note.slug,
+            href=quote(note.slug, safe="/-._~!$'()*+,;=@") + ".html",
+            title=note.title,
+            tags=list(note.tags),
+            grade=grades.get(note.slug, ""),
+        )
+    for number, edge in enumerate(edges):
+        graph.add_edge(edge.source, edge.target, number, kind=edge.kind, line=edge.line, text=edge.text)
+    return graph
 
 
 def orphans(slugs: Iterable[Slug], edges: Iterable[Edge]) -> tuple[Slug, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selectolax.parser import HTMLParser
+from selectolax.lexbor import LexborHTMLParser
 
 BUILD = Path(__file__).resolve().parent.parent / "build.py"
 
@@ -67,8 +67,8 @@ class Garden:
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
-    def page(self, out: str) -> HTMLParser:
-        return HTMLParser((self.site / out).read_text("utf-8"))
+    def page(self, out: str) -> LexborHTMLParser:
+        return LexborHTMLParser((self.site / out).read_text("utf-8"))
 
     def files(self) -> dict[str, bytes]:
         """The site, as bytes by path, without the manifest's own."""

@@ -18,14 +18,13 @@ class Unavailable(Exception):
 class Outcome:
     """What a build has to say once it is done: all that is reported, and nothing of the pages.
 
-    `report` is JSON; `excerpts` are the lines of the sources that the problems are about; `paths` are the
-    notes'. It is kept until something changes: building an unchanged garden only says it again.
+    `report` is JSON; `excerpts` are the lines of the sources that the problems are about.
+    It is kept until something changes: building an unchanged garden only says it again.
     """
 
     report: str
     problems: tuple[Problem, ...]
     excerpts: tuple[str, ...]
-    paths: tuple[str, ...]
     files: int = 0
     tree_hash: str = ""
 
@@ -122,7 +121,7 @@ def _construct(
     texts = {source.path: source.text.split("\n") for source in vault.sources}
     excerpts = tuple(_line(texts.get(one.path, []), one.span.line) for one in site.problems)
     report = checks.as_json(site.report)
-    new = Outcome(report, site.problems, excerpts, tuple(texts), files, tree_hash)
+    new = Outcome(report, site.problems, excerpts, files, tree_hash)
     return _Kept(state, site.programs, new)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from generator import config, memo
+from generator.cli.building import Unavailable
 from generator.execution.cached import Cached, Mode
 from generator.execution.local import Local
 from generator.execution.protocol import Environment, Executor, Limits
@@ -16,6 +17,11 @@ from generator.model import Program
 def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Executor]:
     """The executor for this build; what it has started is ended when the context is left."""
     surroundings = _environment(loaded, jobs)
+    if loaded.options.executor.startswith("tcp:"):
+        raise Unavailable(
+            f"cells cannot be sent to {loaded.options.executor}: this version runs them on this machine only; "
+            "try --executor zygote or --executor jupyter"
+        )
     local = Local(surroundings, loaded.options.executor)
     try:
         yield Cached(local, store, surroundings, _mode(loaded.options))

@@ -35,7 +35,7 @@ def _formatted(loaded: config.Loaded, outcome: Outcome, data: dict[str, Any]) ->
     if kind == "json":
         return checks.as_json(data) + "\n"
     if kind == "junit":
-        return checks.junit(outcome.problems, outcome.paths, folder)
+        return checks.junit(outcome.problems, [note["path"] for note in data["notes"]], folder)
     if kind == "github":
         return "".join(checks.github(one, folder) + "\n" for one in outcome.problems)
     colour = _coloured(sys.stdout)

@@ -9,6 +9,7 @@ from typing import Any
 _LONGEST = 50_000  # characters; a longer listing is shown plainly: colouring it would take seconds
 
 
+@lru_cache(maxsize=128)  # the same cell is shown on its page, in its preview and wherever it is embedded
 def highlight(code: str, language: str) -> str:
     """`code` as the inside of a `code` element: tokens in `span`s with Pygments' short class names.
 
