@@ -115,7 +115,7 @@ def test_each_circular_group_has_one_cycle_made_of_its_edges(pairs: list[tuple[s
 
 def test_networkx_is_not_imported_until_it_is_needed() -> None:
     program = (
-        "import sys\nfrom generator import graph\ngraph.document([], {}, [], [])\ngraph.cycles([])\n"
+        "import sys\nfrom generator import graph\ngraph.cycles([])\n"
         "graph.orphans([], [])\ngraph.wanted([])\nassert 'networkx' not in sys.modules\n"
     )
     assert python(program, "0").returncode == 0

@@ -19,7 +19,7 @@ def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Ex
     surroundings = _environment(loaded, jobs)
     if loaded.options.executor.startswith("tcp:"):
         raise Unavailable(
-            f"cells cannot be sent to {loaded.options.executor}: this version runs them on this machine only; "
+            f"cells cannot be sent to {loaded.options.executor}: this version runs them on this machine; "
             "try --executor zygote or --executor jupyter"
         )
     local = Local(surroundings, loaded.options.executor)
