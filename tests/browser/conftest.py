@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import obtain_chromium
 import pytest
 import sample
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from served import Served, Visit, serve
 
 from generator.config import Config
 
@@ -32,50 +27,6 @@ NO_BROWSER = (
     "The browser tests need Chromium and found none. `make chromium` gets one; "
     "or set CHROMIUM to the path of one that starts."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A site: its folder, and its address, which ends in a slash."""
-
-    folder: Path
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """An open page, what its console complained about, and the addresses it asked for."""
-
-    page: Page
-    complaints: list[str]
-    requests: list[str]
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    # The machine's own table may lack these.
-    extensions_map: ClassVar[dict[str, str]] = {
-        **SimpleHTTPRequestHandler.extensions_map,
-        ".js": "text/javascript",
-        ".woff2": "font/woff2",
-        ".svg": "image/svg+xml",
-    }
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: a test that fails shows what the page said."""
-
-
-@contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """Serve a folder on a free port of the loopback address, for as long as the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="session")
