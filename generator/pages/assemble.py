@@ -190,8 +190,11 @@ def _tag_pages(garden: Garden) -> Iterator[Page]:
                 name = "/".join(parts[:depth])
                 names.setdefault(tag_slug(name), name)
                 tagged[tag_slug(name)].add(slug)
+    below: dict[str, list[str]] = defaultdict(list)
     for key in sorted(tagged):
-        yield _tag_page(garden, key, names, tagged)
+        below[key.rpartition("/")[0]].append(key)
+    for key in sorted(tagged):
+        yield _tag_page(garden, key, names, tagged, below[key])
     out = OutPath(ALL_TAGS + ".html")
     refs = tuple(_tag_count(key, names, tagged, root_of(out)) for key in sorted(tagged))
     intro = _counted(len(refs), "tag") + "."
@@ -202,12 +205,11 @@ def _tag_count(key: str, names: dict[str, str], tagged: dict[str, set[Slug]], ro
     return Ref("#" + names[key], href(root, key + ".html"), count=len(tagged[key]))
 
 
-def _tag_page(garden: Garden, key: str, names: dict[str, str], tagged: dict[str, set[Slug]]) -> Page:
+def _tag_page(
+    garden: Garden, key: str, names: dict[str, str], tagged: dict[str, set[Slug]], below: list[str]
+) -> Page:
     out = OutPath(key + ".html")
     root = root_of(out)
-    below = [
-        other for other in sorted(tagged) if other.startswith(key + "/") and "/" not in other[len(key) + 1 :]
-    ]
     refs = _by_title(_ref(garden, slug, root) for slug in tagged[key])
     data = ListPage(
         "#" + names[key],

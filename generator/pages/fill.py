@@ -8,6 +8,7 @@ links only).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import escape
 from typing import Literal
 
@@ -176,12 +177,15 @@ def _written(link: Link) -> str:
 
 def _found(view: _View, found: Found) -> str:
     """Attributes of a link to a note. On the target's own page, a link to a section stays on the page."""
-    root = view.shown.root
-    inside = found.slug == view.shown.slug and view.mode in ("page", "embed") and found.anchor
-    target = href("", "", found.anchor) if inside else href(root, out_of(found.slug), found.anchor)
-    preview = escape(href(root, preview_of(found.slug)))
-    slug = escape(found.slug)
-    return f' href="{escape(target)}" data-link="found" data-slug="{slug}" data-preview="{preview}"'
+    stays = found.slug == view.shown.slug and view.mode in ("page", "embed") and found.anchor != ""
+    return _link_attributes(view.shown.root, found.slug, found.anchor, stays)
+
+
+@lru_cache(maxsize=1 << 14)
+def _link_attributes(root: str, slug: Slug, anchor: str, stays: bool) -> str:
+    target = href("", "", anchor) if stays else href(root, out_of(slug), anchor)
+    preview = escape(href(root, preview_of(slug)))
+    return f' href="{escape(target)}" data-link="found" data-slug="{escape(slug)}" data-preview="{preview}"'
 
 
 def _url(view: _View, i: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from generator.model import (
@@ -66,8 +67,13 @@ def root_of(out: str) -> str:
 
 def href(root: str, out: str, anchor: str = "") -> str:
     """A relative URL, percent-encoded, from a page with `root` to a file of the site."""
-    fragment = "#" + quote(anchor, safe="-._~!$&'()*+,;=:@/?") if anchor else ""
-    return root + quote(out, safe="/-._~!$'()*+,;=@") + fragment
+    fragment = "#" + _quoted(anchor, "-._~!$&'()*+,;=:@/?") if anchor else ""
+    return root + _quoted(out, "/-._~!$'()*+,;=@") + fragment
+
+
+@lru_cache(maxsize=1 << 16)  # a page names the same few addresses again and again
+def _quoted(text: str, safe: str) -> str:
+    return quote(text, safe=safe)
 
 
 def settled(resolution: Resolution) -> Found | FoundAsset | Missing:
