@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -150,6 +150,9 @@ class Shell(InteractiveShell):
     display_pub_class = Type(Display)
     displayhook_class = Type(Result)
 
+    def _tee(self, channel: str) -> Any:
+        return nullcontext()  # IPython would keep everything that is printed, in memory.
+
     def enable_gui(self, gui: Any = None) -> None:
         pass
 
@@ -182,25 +185,41 @@ def new_shell() -> Shell:
 def run_cells(connection: socket.socket, program: wire.Json, settings: wire.Json, progress: Any) -> None:
     """Run the cells that the keeper names until it names none."""
     channel = Channel(connection)
+    streams = _streams(channel)
     shell = _connected(channel)
     session = Session(shell, settings, lambda report: _done(channel, report), progress)
     while (index := channel.hear().get("run")) is not None:
         code = program["cells"][index]["code"]
         shell.displayhook.code = code
         owner = os.getpid()
-        shell.run_cell(code, store_history=True)  # type: ignore[no-untyped-call]
+        _speak(streams)
+        try:
+            shell.run_cell(code, store_history=True)  # type: ignore[no-untyped-call]
+        except BaseException as error:
+            session.fail(error)  # IPython itself stumbled over what the cell did to it.
         if os.getpid() != owner:
             os._exit(0)  # A process forked by the cell that came out at its end.
     channel.tell(_end(session), wait=False)
 
 
-def _connected(channel: Channel) -> Shell:
+def _streams(channel: Channel) -> dict[str, TextStream]:
+    """Streams on descriptors of their own: a cell may close 1 and 2 without losing its voice."""
     turn = Turn(channel)
-    for name, fd in (("stdout", 1), ("stderr", 2)):
-        # Its own descriptor: a cell may close 1 and 2 without losing its voice.
-        stream = TextStream(os.dup(fd), name, turn)
+    streams = {name: TextStream(os.dup(fd), name, turn) for name, fd in (("stdout", 1), ("stderr", 2))}
+    for name, stream in streams.items():
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    return streams
+
+
+def _speak(streams: dict[str, TextStream]) -> None:
+    """A cell may have replaced a stream by its own, but there must be one."""
+    for name, stream in streams.items():
+        if not hasattr(getattr(sys, name, None), "write"):
+            setattr(sys, name, stream)
+
+
+def _connected(channel: Channel) -> Shell:
     shell = new_shell()
     shell.display_pub.channel = channel
     shell.displayhook.channel = channel

@@ -86,7 +86,7 @@ def _attach(marks: list[_Mark], body: list[ast.stmt]) -> Iterator[Expectation]:
     ends = {statement.end_lineno: statement for statement in body}
     current: Expectation | None = None
     for mark in marks:
-        if current and mark.alone and mark.column == 0 and mark.line == current.last + 1:
+        if current and current.line and mark.alone and mark.column == 0 and mark.line == current.last + 1:
             current = Expectation(current.line, current.first, mark.line, f"{current.text}\n{mark.text}")
             continue
         if current:

@@ -306,14 +306,15 @@ def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int],
         os.close(fd)
     job["close"] = [answer]
     job["when"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    run = None
     try:
         run = Keeper(job, start).run()
-        _clean(job)
-        wire.send(answer, run)
     except Stopped:
         pass
     finally:
         _clean(job)
+        if run:
+            wire.send(answer, run)
         os._exit(0)
 
 

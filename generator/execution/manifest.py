@@ -117,9 +117,9 @@ class Watch:
 
     def manifest(self, codes: Iterable[str], vault: str, folder: str) -> Manifest:
         """What the cells `codes` turned out to depend on."""
+        opened = {path for path in map(os.path.realpath, set(self._opened)) if not self._ignore(path)}
         names = _imported(codes, self._baseline) | (_top_names() - self._baseline)
         packages, local = _sort_out(names)
-        opened = {path for path in map(os.path.realpath, set(self._opened)) if not self._ignore(path)}
         modules = {path for path in _files_of(local) if not self._ignore(path)}
         inputs = {location(path, vault, folder): fingerprint(path) for path in sorted(opened | modules)}
         return Manifest(packages, tuple(sorted(inputs.items())), tuple(sorted(self._network)), complete=True)
@@ -136,8 +136,8 @@ class Watch:
             self._connect(arguments[1])
 
     def _note(self, path: object) -> None:
-        if not isinstance(path, str | bytes) or sys._getframe(2).f_code.co_filename.startswith("<frozen"):
-            return  # The import system's own reading: modules are recorded by their files.
+        if not isinstance(path, str | bytes) or _is_import_system(sys._getframe(2).f_code.co_filename):
+            return  # Modules are recorded by their files, not by where they were looked for.
         with suppress(OSError, ValueError):
             full = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - in a hook, nothing heavier
             if not self._ignore(full) and "/__pycache__/" not in full:
@@ -149,6 +149,10 @@ class Watch:
 
     def _ignore(self, path: str) -> bool:
         return any(_inside(path, folder) for folder in self._ignored)
+
+
+def _is_import_system(file: str) -> bool:
+    return file.startswith("<frozen") or "/importlib/" in file
 
 
 def _reads(mode: object, flags: object) -> bool:

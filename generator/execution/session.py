@@ -245,10 +245,18 @@ class Session:
 
     def _after(self, result: Any) -> None:
         self.recorder.release()
-        if self._cell < 0:
+        if self._cell < 0 or result is None:  # None: IPython itself failed; see `fail`.
             return
         unsettled = _attempt(self._settle)
-        error = result.error_before_exec or result.error_in_exec or unsettled
+        self._report(result.error_before_exec or result.error_in_exec or unsettled)
+
+    def fail(self, error: BaseException) -> None:
+        """Report a cell that IPython could not bring to its end; nothing if it was reported already."""
+        self.recorder.release()
+        if self._cell >= 0:
+            self._report(error)
+
+    def _report(self, error: BaseException | None) -> None:
         report = {"cell": self._cell, "error": self.error(error), "observations": self.recorder.observations}
         self._cell = -1
         self._deliver(report)

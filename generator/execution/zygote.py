@@ -46,6 +46,7 @@ class Zygote:
         self._root = Path()
         self._requests = self._answers = -1
         self._variables: dict[str, str] = {}
+        self._homes = 0
         self._end: Callable[[], object] | None = None
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
@@ -176,7 +177,9 @@ class Zygote:
 
     def _job(self, index: int, program: Program) -> wire.Json:
         environment = self._environment
-        home = self._root / f"note-{index}"
+        # Never the same twice: the keeper of an earlier run may still be clearing its note's away.
+        self._homes += 1
+        home = self._root / f"note-{self._homes}"
         folder = surroundings.folder_of(program.path, environment)
         known = [skipped(cell) for cell in program.cells]
         return {

@@ -1,0 +1,279 @@
+"""What a note may do to the zygote, and what is left of it: nothing but a sentence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generator.execution.manifest import ROOT
+from generator.execution.protocol import Environment, Limits
+from generator.execution.zygote import Zygote
+from generator.model import CellResult, ProgramResult
+from tests.execution.conftest import program
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the zygote needs Linux")
+
+STRICT = Limits(
+    cell_seconds=20,
+    note_seconds=60,
+    grace_seconds=0.5,
+    memory_bytes=1 << 30,
+    output_bytes=100_000,
+    processes=20,
+)
+SLEEPER = "[sys.executable, '-c', 'import time; time.sleep(600)']"
+
+QUOTED = SLEEPER.replace("'", '"')
+
+
+@pytest.fixture(scope="module")
+def strict(environment: Environment) -> Zygote:
+    return Zygote(replace(environment, limits=STRICT))
+
+
+@pytest.fixture
+def run(strict: Zygote) -> Callable[..., ProgramResult]:
+    return lambda *codes, **options: strict.run([program(*codes, **options)])[0]
+
+
+def printed(result: CellResult) -> str:
+    return "".join(o.text for o in result.outputs if o.kind == "stream")
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def below(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(p) for p in children.read_text().split()] if children.exists() else []
+
+
+def test_a_cell_that_ignores_interrupts_is_killed(run: Callable[..., ProgramResult]) -> None:
+    code = (
+        "import signal, time, os\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(os.getpid())\n"
+        "while True:\n    time.sleep(1)"
+    )
+    result = run(code, timeout=1.0).results[0]
+    assert result.status == "timeout"
+    assert "did not react to being interrupted" in result.message
+    assert result.line == 4
+    assert not alive(int(printed(result)))
+
+
+def test_a_cell_that_swallows_the_interrupt_was_too_slow_all_the_same(
+    run: Callable[..., ProgramResult],
+) -> None:
+    result = run("import time\ntry:\n    time.sleep(60)\nexcept BaseException:\n    pass", "1", timeout=1.0)
+    assert [r.status for r in result.results] == ["timeout", "blocked"]
+
+
+def test_a_note_has_a_deadline_of_its_own(environment: Environment) -> None:
+    with Zygote(replace(environment, limits=replace(STRICT, note_seconds=1.5))) as executor:
+        result = executor.run([program("1", "import time; time.sleep(60)", "3")])[0]
+    assert [r.status for r in result.results] == ["ok", "timeout", "blocked"]
+    assert (
+        result.results[1].message
+        == "Stopped after 1.5 s, the time that all cells of a note together may take."
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os\nos._exit(7)", "exit code 7"),
+        ("import ctypes\nctypes.string_at(0)", "SIGSEGV"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)", "SIGABRT"),
+    ],
+)
+def test_a_death_is_located_and_named(run: Callable[..., ProgramResult], code: str, words: str) -> None:
+    first, dead, after = run("print('fine')", f"print('last words')\n{code}", "3").results
+    assert printed(first) == "fine\n"
+    assert (dead.status, after.status) == ("killed", "blocked")
+    assert words in dead.message
+    assert dead.line == 3
+    assert printed(dead) == "last words\n"
+
+
+def test_a_note_killed_from_outside_was_most_likely_too_large(run: Callable[..., ProgramResult]) -> None:
+    result = run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)").results[0]
+    assert result.status == "memory"
+
+
+def test_a_cell_that_wants_all_memory_gets_an_error(run: Callable[..., ProgramResult]) -> None:
+    result = run("x = 1", "hog = []\nwhile True:\n    hog.append(bytearray(1 << 26))").results[1]
+    assert result.status == "memory"
+    assert result.line == 3
+
+
+def test_nothing_that_a_cell_starts_survives_it(run: Callable[..., ProgramResult]) -> None:
+    code = (
+        "import subprocess, sys, os\n"
+        f"for i in range(4):\n    print(subprocess.Popen({SLEEPER}, start_new_session=True).pid)\n"
+        "twice = ('import subprocess, sys; quiet = dict(stdout=-3, stderr=-3); '\n"
+        f"  'print(subprocess.Popen({QUOTED}, start_new_session=True, **quiet).pid)')\n"
+        "print(subprocess.run([sys.executable, '-c', twice], capture_output=True, text=True).stdout)\n"
+    )
+    result = run(code).results[0]
+    pids = [int(word) for word in printed(result).split()]
+    assert result.status == "ok"
+    assert len(pids) == 5
+    assert not any(map(alive, pids))
+
+
+def test_a_note_that_starts_process_after_process_is_stopped(run: Callable[..., ProgramResult]) -> None:
+    code = (
+        f"import subprocess, sys, time\nps = [subprocess.Popen({SLEEPER}) for _ in range(40)]\ntime.sleep(60)"
+    )
+    result = run(code).results[0]
+    assert result.status == "killed"
+    assert "more than 20 processes" in result.message
+
+
+def test_a_fork_that_runs_on_is_not_heard(run: Callable[..., ProgramResult]) -> None:
+    result = run(
+        "import os\npid = os.fork()\nif pid:\n    os.waitpid(pid, 0)\nprint('x')\n'value'", "2"
+    ).results
+    assert [r.status for r in result] == ["ok", "ok"]
+    assert len([o for o in result[0].outputs if o.kind == "result"]) == 1
+
+
+def test_endless_output_is_cut_and_ends_with_the_cell(run: Callable[..., ProgramResult]) -> None:
+    result = run("while True:\n    print('y' * 500)", timeout=1.5).results[0]
+    assert result.status == "timeout"
+    assert len(printed(result)) < 101_000
+    assert "The output is cut here" in printed(result)
+
+
+def test_bytes_that_are_no_text_do_no_harm(run: Callable[..., ProgramResult]) -> None:
+    first, second = run(
+        "import os\nos.write(1, bytes(range(256)))\nprint(chr(0xd800))",
+        "import sys\nsys.stdout.buffer.write(b'\\xff')\n2",
+    ).results
+    assert (first.status, second.status) == ("ok", "ok")
+    assert "abc" in printed(first)
+    printed(first).encode("utf-8")
+
+
+def test_a_closed_descriptor_costs_nothing_but_itself(run: Callable[..., ProgramResult]) -> None:
+    first, second = run("import os\nos.close(1)\nos.close(2)\nprint('still here')", "1 + 1").results
+    assert printed(first) == "still here\n"
+    assert dict(second.outputs[0].data)["text/plain"] == "2"
+
+
+def test_a_replaced_stdout_is_the_cells_own_business(run: Callable[..., ProgramResult]) -> None:
+    first, second, third = run(
+        "import sys, io\nsys.stdout = io.StringIO()\nprint('kept')\n1",
+        "sys.stdout = None\n2",
+        "sys.stdout = sys.__stdout__\nprint('back')  # => back",
+    ).results
+    assert [r.status for r in (first, second, third)] == ["ok"] * 3
+    assert [o.kind for o in first.outputs] == ["result"]
+    assert (printed(third), third.observations[0].printed) == ("back\n", "back\n")
+
+
+def test_a_repr_that_fails_fails_its_cell_alone(run: Callable[..., ProgramResult]) -> None:
+    result = run(
+        "class Bad:\n    def __repr__(self):\n        raise ValueError('no')\nBad()",
+        "class E(Exception):\n    def __str__(self):\n        1/0\nraise E",
+    )
+    assert result.results[1].status == "error"
+    assert "cannot be shown" in result.results[1].message
+
+
+def test_a_killed_keeper_is_a_sentence_and_takes_its_note_along(run: Callable[..., ProgramResult]) -> None:
+    code = (
+        "import os, signal, subprocess, sys, pathlib\n"
+        f"child = subprocess.Popen({SLEEPER}, start_new_session=True)\n"
+        "where = pathlib.Path(os.environ['NOTE_DIR'], 'pids')\n"
+        "where.write_text(f'{os.getpid()} {child.pid}')\n"
+        "os.kill(os.getppid(), signal.SIGKILL)\nimport time; time.sleep(60)"
+    )
+    result = run(code)
+    assert result.results[0].status == "killed"
+    assert "watched over" in result.results[0].message
+    assert run("1").results[0].status == "ok"
+
+
+def test_pids_of_a_killed_keeper_are_gone(run: Callable[..., ProgramResult], vault: Path) -> None:
+    test_a_killed_keeper_is_a_sentence_and_takes_its_note_along(run)
+    pids = [int(pid) for pid in (vault / "pids").read_text().split()]
+    (vault / "pids").unlink()
+    _until(lambda: not any(map(alive, pids)))
+
+
+def test_a_killed_zygote_is_a_sentence_for_each_note_and_the_next_run_has_a_new_one(
+    environment: Environment,
+) -> None:
+    suicide = (
+        "import os, signal\n"
+        "keeper = os.getppid()\n"
+        "stat = open(f'/proc/{keeper}/stat').read().rpartition(')')[2].split()\n"
+        "os.kill(int(stat[1]), signal.SIGKILL)\nimport time; time.sleep(60)"
+    )
+    with Zygote(environment) as executor:
+        results = executor.run([program(suicide, slug="a"), program("import time; time.sleep(60)", slug="b")])
+        assert [r.results[0].status for r in results] == ["killed", "killed"]
+        assert all("ended before this note was done" in r.results[0].message for r in results)
+        assert executor.run([program("1")])[0].results[0].status == "ok"
+
+
+def test_an_interrupted_generator_leaves_nothing_behind(tmp_path: Path) -> None:
+    script = tmp_path / "generator_of_a_hanging_note.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from generator.execution.protocol import Environment\n"
+        "from generator.execution.zygote import Zygote\n"
+        "from tests.execution.conftest import program\n"
+        "code = '''import os, subprocess, sys, time\nhere = os.environ[\"NOTE_DIR\"]\n"
+        f"child = subprocess.Popen({SLEEPER}, start_new_session=True)\n"
+        "open(here + '/new', 'w').write(f'{os.getpid()} {os.getppid()} {child.pid}')\n"
+        "os.rename(here + '/new', here + '/pids')\ntime.sleep(600)'''\n"
+        f"Zygote(Environment({str(tmp_path)!r})).run([program(code)])\n"
+    )
+    for how in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(
+            [sys.executable, str(script)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": ROOT},
+            stderr=subprocess.DEVNULL,
+        )
+        _until((tmp_path / "pids").exists)
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()] + below(process.pid)
+        (tmp_path / "pids").unlink()
+        assert len(pids) >= 3
+        process.send_signal(how)
+        process.wait(timeout=30)
+        _until(lambda pids=pids: not any(map(alive, pids)))
+
+
+def test_damaged_compiled_programs_do_no_harm(environment: Environment, tmp_path: Path) -> None:
+    code = (
+        "import jax, jax.numpy as jnp\nfloat(jax.jit(lambda x: x * 2 + 1)(jnp.arange(3.0)).sum())  # => 9.0"
+    )
+    with Zygote(replace(environment, cache=str(tmp_path))) as executor:
+        first = executor.run([program(code)])[0].results
+        kept = [path for path in tmp_path.glob("compiled/*/*") if path.is_file()]
+        assert kept
+        for path in kept:
+            path.write_bytes(path.read_bytes()[:-7] + b"garbage")
+        assert executor.run([program(code)])[0].results == first
+
+
+def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
