@@ -24,6 +24,8 @@ from generator.disk import (
     scan,
     tree_hash,
 )
+from generator.disk.files import sha256
+from generator.disk.stage import Stage, _rescue
 from generator.memo import FileStore
 from generator.model import OutPath, Problem, Site, Source, Span, Vault
 
@@ -755,7 +757,7 @@ def test_a_site_that_was_changed_is_neither_whole_nor_verified(
 def test_a_manifest_that_was_made_to_fit_does_not_verify(vault: Path, out: Path) -> None:
     publish(out, site(a="1"), vault)
     manifest = json.loads((out / MANIFEST).read_bytes())
-    manifest["files"]["a.html"] = disk._sha256(str(write(out, "a.html", "2")))
+    manifest["files"]["a.html"] = sha256(str(write(out, "a.html", "2")))
     write(out, MANIFEST, json.dumps(manifest))
     assert len(disk.verify(out)) == 1
 
@@ -771,12 +773,13 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 from generator import disk
+from generator.disk import stage
 from generator.model import Site
 
 out, vault = Path(sys.argv[1]), Path(sys.argv[2])
 swap_by_renaming = sys.argv[3] == "rename"
 if swap_by_renaming:
-    disk._exchange = lambda one, other: False
+    stage._exchange = lambda one, other: False
 chance = random.Random(int(sys.argv[4]))
 
 def version(n):
@@ -858,7 +861,7 @@ def test_a_file_put_into_the_old_site_while_the_new_one_is_built_moves_over(vaul
     publish(out, site(a="2"), vault)
     write(gone, "new/file", "late")
     (gone / "link").symlink_to("x")
-    disk._rescue(gone, out, ["CNAME"], {"a.html", "CNAME", MANIFEST})
+    _rescue(gone, out, ["CNAME"], {"a.html", "CNAME", MANIFEST})
     assert tree(out) == {"a.html": "2", "new/file": "late"}
     assert (out / "link").is_symlink()
 
@@ -891,7 +894,7 @@ def test_a_process_that_is_killed_lets_go_of_its_lock(tmp_path: Path) -> None:
 
 def test_two_builds_into_one_site_are_kept_apart(vault: Path, out: Path) -> None:
     publish(out, site(a="1"), vault)
-    with disk._Stage(out, durable=False), pytest.raises(Locked):
+    with Stage(out, durable=False), pytest.raises(Locked):
         publish(out, site(a="2"), vault)
     assert tree(out) == {"a.html": "1"}
     publish(out, site(a="2"), vault)

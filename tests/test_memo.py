@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from generator import memo
 from generator.memo import BatchStore, FileStore, Memo, Plain, SqliteStore, decode, digest, encode
+from generator.memo.code import installed
+from generator.memo.stores import sealed
 from generator.model import (
     Cell,
     CellHole,
@@ -393,7 +395,7 @@ def test_a_stored_value_of_another_shape_is_computed_again(store: SqliteStore) -
     Memo(store, version="1").map(times, [1, 2], 3, "n")
     with sqlite3.connect(store._file) as other:
         for (key,) in other.execute("select key from entry").fetchall():
-            other.execute("update entry set value = ? where key = ?", (memo._sealed(key, b'["x"]'), key))
+            other.execute("update entry set value = ? where key = ?", (sealed(key, b'["x"]'), key))
     assert Memo(store, version="1").map(times, [1, 2], 3, "n") == ((3, "n"), (6, "n"))
 
 
@@ -435,7 +437,7 @@ def test_the_version_follows_every_file_of_the_code(tmp_path: Path) -> None:
 
 
 def test_the_version_follows_the_installed_libraries() -> None:
-    found = " ".join(memo._installed())
+    found = " ".join(installed())
     for library in memo.LIBRARIES:
         assert library.replace("-", "_") in found.replace("-", "_")
 

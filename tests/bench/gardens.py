@@ -120,7 +120,7 @@ class _Author:
             lambda: f"`{word}`",
             lambda: f"=={word}==",
             lambda: f"$x_{{{len(word)}}} = \\sqrt{{{word[0]}^2 + \\sigma^2}}$",
-            lambda: f"#{word}/{self._words(1)}",
+            lambda: f"#{self._chance.choice(WORDS[:40])}/{self._chance.choice(WORDS[40:46])}",
             lambda: f"[{word}](https://example.org/{word})",
             self._footnote,
         )

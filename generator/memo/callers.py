@@ -1,0 +1,149 @@
+"""The two ways to call a function: plainly, or after looking its result up."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from generator.memo.code import code_version
+from generator.memo.encoding import decode, encode
+from generator.memo.keys import canonical, hash_of
+from generator.memo.stores import BatchStore
+from generator.memo.team import R, compute, name_of, returns, undisturbed
+
+
+def _always(result: object) -> bool:
+    return True
+
+
+class Caller(Protocol):
+    """What a pipeline calls its expensive functions with: `Plain` or `Memo`."""
+
+    def call(self, function: Callable[..., R], *args: object) -> R: ...
+
+    def map(
+        self,
+        function: Callable[..., R],
+        items: Sequence[Any],
+        *shared: object,
+        keep: Callable[[R], bool] = _always,
+    ) -> tuple[R, ...]: ...
+
+
+class Plain:
+    """Calls functions; remembers nothing. `jobs` processes share the items of a `map`."""
+
+    def __init__(self, jobs: int = 1) -> None:
+        self._jobs = jobs
+
+    def call(self, function: Callable[..., R], *args: object) -> R:
+        return function(*args)
+
+    def map(
+        self,
+        function: Callable[..., R],
+        items: Sequence[Any],
+        *shared: object,
+        keep: Callable[[R], bool] = _always,
+    ) -> tuple[R, ...]:
+        """`function(item, *shared)` for each of `items`, in order."""
+        return tuple(result for result, _ in compute(function, items, shared, self._jobs))
+
+
+class Memo:
+    """Calls functions whose results `store` does not have.
+
+    A function must be defined at the top of a module, be pure, and say its return type. `version`
+    stands for its code (by default for all of the generator's). With `remember`, the results of the
+    latest `map` of each function also stay in memory: for a process that builds again and again.
+    """
+
+    def __init__(
+        self, store: BatchStore, *, version: str | None = None, jobs: int = 1, remember: bool = False
+    ) -> None:
+        self._store = store
+        self._version = code_version() if version is None else version
+        self._jobs = jobs
+        self._remember = remember
+        self._recent: dict[str, dict[str, Any]] = {}
+
+    def call(self, function: Callable[..., R], *args: object) -> R:
+        """`function(*args)`."""
+        key = hash_of(canonical((name_of(function), self._version)) + canonical(args))
+        found, result = _load(self._store.get(key), returns(function))
+        if not found:
+            result = function(*args)
+            self._store.put(key, encode(result, returns(function)))
+        return typing.cast(R, result)
+
+    def map(
+        self,
+        function: Callable[..., R],
+        items: Sequence[Any],
+        *shared: object,
+        keep: Callable[[R], bool] = _always,
+    ) -> tuple[R, ...]:
+        """`function(item, *shared)` for each of `items`, in order; what is not known yet is computed by
+        several processes. A result that `keep` turns down is never stored."""
+        with undisturbed():
+            keys = self._keys(function, items, shared)
+            known = self._known(function, keys)
+            missing = [i for i, key in enumerate(keys) if key not in known]
+            fresh = compute(function, [items[i] for i in missing], shared, self._jobs)
+            self._keep(function, [keys[i] for i in missing], fresh, keep)
+            new = {i: result for i, (result, _) in zip(missing, fresh, strict=True)}
+            results = tuple(new[i] if i in new else known[key] for i, key in enumerate(keys))
+        if self._remember:
+            self._recent[name_of(function)] = {
+                key: result for key, result in zip(keys, results, strict=True) if keep(result)
+            }
+        return typing.cast(tuple[R, ...], results)
+
+    def _keys(
+        self, function: Callable[..., Any], items: Sequence[Any], shared: tuple[object, ...]
+    ) -> list[str]:
+        start = blake2b(canonical((name_of(function), self._version, shared)), digest_size=16)
+        keys = []
+        for item in items:
+            state = start.copy()
+            state.update(canonical(item))
+            keys.append(state.hexdigest())
+        return keys
+
+    def _known(self, function: Callable[..., Any], keys: Sequence[str]) -> dict[str, Any]:
+        recent = self._recent.get(name_of(function), {})
+        known = {key: recent[key] for key in keys if key in recent}
+        kind = returns(function)
+        stored = self._store.get_many([key for key in keys if key not in known])
+        for key, data in stored.items():
+            found, result = _load(data, kind)
+            if found:
+                known[key] = result
+        return known
+
+    def _keep(
+        self,
+        function: Callable[..., R],
+        keys: Sequence[str],
+        fresh: Sequence[tuple[R, bytes | None]],
+        keep: Callable[[R], bool],
+    ) -> None:
+        kind = returns(function)
+        entries = {
+            key: encode(result, kind) if data is None else data
+            for key, (result, data) in zip(keys, fresh, strict=True)
+            if keep(result)
+        }
+        if entries:
+            self._store.put_many(entries)
+
+
+def _load(data: bytes | None, kind: Any) -> tuple[bool, Any]:
+    if data is None:
+        return False, None
+    try:
+        return True, decode(data, kind)
+    except ValueError:
+        return False, None
