@@ -39,7 +39,6 @@ def notebook(*cells: dict[str, object], **metadata: object) -> str:
 
 
 def test_a_notebook_becomes_a_note() -> None:
-    tagged = {"tags": ["hide-input", "raises-exception", "mine"]}
     text = notebook(
         {"cell_type": "markdown", "source": ["# Title\n", "words"]},
         {
