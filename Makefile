@@ -33,7 +33,7 @@ lint: .venv/test.stamp ## Check format, lint and types
 	$(PY) -m mypy
 
 bench: .venv/test.stamp ## Measure builds of generated gardens
-	$(PY) -m tests.bench.build
+	$(PY) -m tests.bench
 
 lock: .venv/test.stamp ## Choose versions anew, and pin them with hashes
 	$(RESOLVE) -o requirements/site.lock pyproject.toml

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from textwrap import dedent
 from urllib.parse import unquote
 
 import pytest
 
 from generator import __version__
+from tests.support import garden
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -101,6 +103,20 @@ def test_readme_names_only_commands_and_options_that_exist() -> None:
     assert len(commands) > 1 and len(options) > 3
     help_text = "".join(offered(command) for command in commands)
     assert {option for option in options if option not in help_text} == set()
+
+
+def test_the_note_in_readme_is_a_note(tmp_path: Path) -> None:
+    example = re.search(r"^    ---\n(?:    .*\n|\n)+", README, flags=re.M)
+    assert example
+    others = {
+        "Reverse mode.md": "[[steepest descent]]",
+        "Covariance matrix.md": "# Two properties, one reason\n\n[[steepest descent]]",
+    }
+    made = garden(tmp_path, {"Gradient descent.md": dedent(example[0]), **others}, '[cells]\nplain = "run"\n')
+    run = made.build("--strict", "--format", "json")
+    assert run.code == 0, run.out
+    assert [cell["grade"] for cell in run.report["cells"]] == ["matches"]
+    assert run.report["links"]["total"] == run.report["links"]["found"] == 4
 
 
 def section(note: Path, heading: str) -> str:
