@@ -181,11 +181,13 @@ def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i:
     facts = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _facts(outcome, log, i)
     )
-    said = f'<p class="verdict">{escape(verdict.message)}</p>' if verdict.message else ""
+    new = verdict.message and verdict.message != outcome.message  # the notice below the code has said that
+    said = f'<p class="verdict">{escape(verdict.message)}</p>' if new else ""
     unchecked = "".join(f"<li>{escape(sentence)}</li>" for sentence in verdict.unchecked)
+    shown = verdict.grade.replace("-", " ")
     badge = f'<summary class="cell-badge" title="{escape(_EXPLAINED[verdict.grade])}">'
     return (
-        f'<details class="cell-evidence">{badge}<span class="grade">{verdict.grade}</span></summary>{said}'
+        f'<details class="cell-evidence">{badge}<span class="grade">{shown}</span></summary>{said}'
         + (f"<dl>{facts}</dl>" if facts else "")
         + _comparisons(verdict.comparisons)
         + (f'<p>Not checked:</p><ul class="unchecked">{unchecked}</ul>' if unchecked else "")
@@ -225,4 +227,4 @@ def _comparisons(comparisons: tuple[Comparison, ...]) -> str:
         f"<th>{name}</th>" for name in ("compared", "written", "found", "relative error", "tolerance")
     )
     table = f'<table class="comparisons"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="table" tabindex="0" role="region" aria-label="Comparisons">{table}</div>'
+    return f'<div class="table" tabindex="0" role="group" aria-label="Comparisons">{table}</div>'
