@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -149,9 +149,6 @@ class Shell(InteractiveShell):
     displayhook: Result
     display_pub_class = Type(Display)
     displayhook_class = Type(Result)
-
-    def _tee(self, channel: str) -> Any:
-        return nullcontext()  # IPython would keep everything that is printed, in memory.
 
     def enable_gui(self, gui: Any = None) -> None:
         pass

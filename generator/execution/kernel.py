@@ -6,6 +6,7 @@ the outputs again.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import asdict
@@ -25,7 +26,8 @@ def attach(settings: str) -> None:
     limits = given["limits"]
     processes.confine(limits["memory_bytes"], limits["file_bytes"], limits["open_files"])
     shell: Any = get_ipython()
-    _keep_order()
+    # After this cell: at its end IPython puts back the streams' methods that it found at its beginning.
+    asyncio.get_running_loop().call_soon(_keep_order)
     shell.garden_session = Session(shell, given, _publish)
 
 

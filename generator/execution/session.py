@@ -17,6 +17,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -194,6 +195,7 @@ class Session:
         # Errors are reported by the session; IPython's own report costs a second and names this machine.
         shell.showtraceback = shell.showsyntaxerror = _nothing
         shell._format_exception_for_storage = _nothing
+        shell._tee = lambda channel: nullcontext()  # IPython would keep all that is printed, in memory.
         self._replace_magics()
         figures = shell.display_formatter.mimebundle_formatter
         figures.for_type_by_name("matplotlib.figure", "Figure", _figure)
