@@ -91,7 +91,7 @@ class Memo:
             keys = self._keys(function, items, shared)
             known = self._known(function, keys)
             missing = [i for i, key in enumerate(keys) if key not in known]
-            fresh = compute(function, [items[i] for i in missing], shared, self._jobs)
+            fresh = compute(function, [items[i] for i in missing], shared, self._jobs, encoded=True)
             self._keep(function, [keys[i] for i in missing], fresh, keep)
             new = {i: result for i, (result, _) in zip(missing, fresh, strict=True)}
             results = tuple(new[i] if i in new else known[key] for i, key in enumerate(keys))

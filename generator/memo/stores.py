@@ -167,7 +167,7 @@ class SqliteStore:
         return found
 
     def put_many(self, entries: Mapping[str, bytes]) -> None:
-        rows = [(key, sealed(key, value)) for key, value in entries.items()]
+        rows = ((key, sealed(key, value)) for key, value in entries.items())
         insert = "insert or replace into entry select ?, ?, 1 + coalesce(max(number), 0) from build"
         self._change([(insert, rows)])
 
@@ -202,7 +202,7 @@ class SqliteStore:
             self._recover(error)
             return []
 
-    def _change(self, statements: Iterable[tuple[str, Sequence[Sequence[object]]]]) -> None:
+    def _change(self, statements: Iterable[tuple[str, Iterable[Sequence[object]]]]) -> None:
         try:
             with self._open() as connection:
                 for statement, rows in statements:

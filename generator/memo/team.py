@@ -31,9 +31,15 @@ class WorkerCrash(Exception):
 
 
 def compute(
-    function: Callable[..., R], items: Sequence[Any], shared: tuple[object, ...], jobs: int
+    function: Callable[..., R],
+    items: Sequence[Any],
+    shared: tuple[object, ...],
+    jobs: int,
+    *,
+    encoded: bool = False,
 ) -> list[tuple[R, bytes | None]]:
-    """`function(item, *shared)` of each item, in order, each with its encoding where another process made it.
+    """`function(item, *shared)` of each item, in order; with `encoded`, each with its encoding where another
+    process made it.
 
     This process works too. Others are forked from it where that is possible and safe (not beside
     threads, whose locks would stay locked in the child), and inherit everything without a copy. An
@@ -43,7 +49,7 @@ def compute(
     if jobs < 2 or len(items) < FEW or not hasattr(os, "fork") or threading.active_count() > 1:
         return [(function(item, *shared), None) for item in items]
     with undisturbed():
-        return _Team(function, items, shared, jobs).run()
+        return _Team(function, items, shared, jobs, encoded).run()
 
 
 @dataclass(slots=True)
@@ -62,8 +68,14 @@ class _Team:
     """
 
     def __init__(
-        self, function: Callable[..., Any], items: Sequence[Any], shared: tuple[object, ...], jobs: int
+        self,
+        function: Callable[..., Any],
+        items: Sequence[Any],
+        shared: tuple[object, ...],
+        jobs: int,
+        encoded: bool,
     ) -> None:
+        self._encoded = encoded
         self._function, self._items, self._shared = function, items, shared
         self._kind = returns(function)
         self._size = max(1, min(16, len(items) // (jobs * 8)), -(-len(items) // 8000))
@@ -118,9 +130,6 @@ class _Team:
         """The life of a child. It never returns into the code that forked it."""
         status = 1
         try:
-            # Cycles (tokens of a parser) must still be freed now and then.
-            gc.enable()
-            gc.set_threshold(100_000, 20, 100)
             while (chunk := self._take()) is not None:
                 answer = [(i, self._attempt(slot, i)) for i in chunk]
                 data = marshal.dumps(answer)
@@ -152,7 +161,8 @@ class _Team:
         buffer = worker.buffer
         while len(buffer) >= 8 and len(buffer) >= (end := 8 + struct.unpack_from("<Q", buffer)[0]):
             for i, data in marshal.loads(buffer[8:end]):
-                self._results[i] = (self._call(i), None) if data is None else (decode(data, self._kind), data)
+                result = self._call(i) if data is None else decode(data, self._kind)
+                self._results[i] = (result, data if self._encoded else None)
             del buffer[:end]
 
     def _dismiss(self, worker: _Worker) -> None:
@@ -222,11 +232,11 @@ def returns(function: Callable[..., Any]) -> Any:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """No garbage collection meanwhile: thousands of lasting values make it run often and find nothing."""
-    was = gc.isenabled()
-    gc.disable()
+    """Less garbage collection meanwhile: it would look at thousands of new, lasting values again and again.
+    Some there must be, for parsers leave cycles behind."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 100)
     try:
         yield
     finally:
-        if was:
-            gc.enable()
+        gc.set_threshold(*usual)
