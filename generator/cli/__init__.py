@@ -105,9 +105,24 @@ def _verify(loaded: config.Loaded, asked: Arguments) -> int:
     return 1 if differences else 0
 
 
+def _explain(loaded: config.Loaded, asked: Arguments) -> int:
+    """Of each note with cells, whether its results are valid or what has changed."""
+    reasons = [pair for pair in building.explained(loaded) if asked.note.casefold() in pair[0].casefold()]
+    for path, reason in reasons:
+        sys.stdout.write(
+            f"{path}: {'its cells would run: ' + reason if reason else 'its results are valid'}\n"
+        )
+    if not reasons:
+        raise config.ConfigError(
+            f"no note with cells has “{asked.note}” in its path; explain alone lists all"
+        )
+    return 0
+
+
 _COMMANDS: dict[str, Callable[[config.Loaded, Arguments], int]] = {
     "build": _build,
     "check": _check,
     "serve": _serve,
     "verify": _verify,
+    "explain": _explain,
 }

@@ -14,6 +14,7 @@ COMMANDS = {
     "check": "build everything, write nothing, report what is wrong",
     "serve": "build, show the site on a local address, build again on each save",
     "verify": "hold a built site against its manifest",
+    "explain": "say of each note, or of NOTE, whether its cells would run, and why",
 }
 
 _EPILOG = """
@@ -22,6 +23,7 @@ examples:
   build.py --notes ~/vault          build any folder of notes into _site/ beside it
   build.py check --format json      everything that is wrong, for a program
   build.py --no-exec                without running any cell
+  build.py explain covariance       would the cells of that note run again, and why
 
 exit codes:
   0  fine                               4  something is missing on this machine
@@ -39,6 +41,7 @@ class Arguments:
     """A command line: `flags` are settings by name, None where not given."""
 
     command: str
+    note: str
     notes: Path | None
     config: Path | None
     port: int
@@ -53,7 +56,9 @@ def read(arguments: list[str]) -> Arguments:
         for setting in config.SETTINGS
         if setting.flag and setting.name not in ("notes", "config")
     }
-    return Arguments(parsed.command, _path(parsed.notes), _path(parsed.config), parsed.port, flags)
+    return Arguments(
+        parsed.command, parsed.note, _path(parsed.notes), _path(parsed.config), parsed.port, flags
+    )
 
 
 def _path(text: str | None) -> Path | None:
@@ -70,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("command", nargs="?", default="build", choices=list(COMMANDS), metavar="COMMAND")
+    parser.add_argument("note", nargs="?", default="", metavar="NOTE", help="for explain: part of its path")
     parser.add_argument("--version", action="version", version=f"notes-garden {__version__}")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="for serve (default 8000)")
     for setting in config.SETTINGS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from generator import checks, config, disk, memo
 from generator.cli.progress import Progress
-from generator.model import Problem, Program
+from generator.model import Problem, Program, Vault
 
 
 class Unavailable(Exception):
@@ -100,14 +100,7 @@ def _construct(
     settings, options = loaded.config, loaded.options
     jobs = options.jobs or memo.available_jobs()
     with progress.stage("disk"):
-        vault = disk.scan(
-            loaded.notes_dir,
-            ignore=settings.ignore,
-            exclude=not_notes(loaded),
-            note_bytes=settings.limits.note_bytes,
-            dates=settings.dates,
-            cache=store,
-        )
+        vault = _scanned(loaded, store)
     call: memo.Caller = memo.Plain(jobs) if options.fresh else memo.Memo(store, jobs=jobs)
     with cells.executor(loaded, store, jobs) as executor:
         site = pipeline.build(vault, settings, call, memo.Plain(jobs), executor, progress.stage, progress.ran)
@@ -123,6 +116,38 @@ def _construct(
     report = checks.as_json(site.report)
     new = Outcome(report, site.problems, excerpts, files, tree_hash)
     return _Kept(state, site.programs, new)
+
+
+def _scanned(loaded: config.Loaded, store: memo.SqliteStore) -> Vault:
+    return disk.scan(
+        loaded.notes_dir,
+        ignore=loaded.config.ignore,
+        exclude=not_notes(loaded),
+        note_bytes=loaded.config.limits.note_bytes,
+        dates=loaded.config.dates,
+        cache=store,
+    )
+
+
+def explained(loaded: config.Loaded) -> list[tuple[str, str]]:
+    """Each note with cells, by path, and why they would run; `""` where their results are valid.
+
+    Raises disk.Locked.
+    """
+    from generator import pipeline
+    from generator.cli import cells
+
+    with disk.lock(loaded.cache_dir):
+        store = memo.SqliteStore(loaded.cache_dir / "memo.sqlite")
+        try:
+            vault = _scanned(loaded, store)
+            parsed, _ = pipeline.read(vault, loaded.config, memo.Memo(store))
+            programs = pipeline.programs_of(pipeline.resolved(parsed, vault))
+            return list(
+                zip((one.path for one in programs), cells.reasons(loaded, store, programs), strict=True)
+            )
+        finally:
+            store.close()
 
 
 def _line(lines: list[str], number: int) -> str:

@@ -31,11 +31,14 @@ def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Ex
 
 def still_valid(loaded: config.Loaded, store: memo.Store, programs: Sequence[Program]) -> bool:
     """Whether every program would give what it gave last time: packages and files it read are unchanged."""
-    if loaded.options.no_exec or not programs:
-        return True
+    return loaded.options.no_exec or not any(reasons(loaded, store, programs))
+
+
+def reasons(loaded: config.Loaded, store: memo.Store, programs: Sequence[Program]) -> Iterator[str]:
+    """Why each program would have to run; `""` where its stored result is valid."""
     surroundings = _environment(loaded, 1)
     cached = Cached(Local(surroundings), store, surroundings)
-    return not any(cached.explain(program) for program in programs)
+    return map(cached.explain, programs)
 
 
 def _environment(loaded: config.Loaded, jobs: int) -> Environment:
