@@ -30,8 +30,8 @@ class Cache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What git knows of each path: when it was first and last committed (None: not in this clone), and
-    the object that the last commit has for it."""
+    """What git knows of each path, by its `hidden` name: when it was first and last committed (None: not in
+    this clone), and the object that the last commit has for it."""
 
     dates: Mapping[str, Sequence[str | None]]
     objects: Mapping[str, str]
@@ -42,8 +42,9 @@ def dated(
 ) -> tuple[str | None, str | None]:
     if dates == "none":
         return None, None
-    created, modified = history.dates.get(file.path, (None, None)) if history else (None, None)
-    if history and _is_committed(data, history.objects.get(file.path)):
+    name = hidden(file.path)
+    created, modified = history.dates.get(name, (None, None)) if history else (None, None)
+    if history and _is_committed(data, history.objects.get(name)):
         return created, modified
     return created, _day(file.stat.st_mtime)
 
@@ -65,6 +66,11 @@ def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
+def hidden(path: str) -> str:
+    """A path as the cache holds it: what is remembered of all files must not name those that stay private."""
+    return hashlib.blake2b(path.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
 def remembered(cache: Cache | None, key: str) -> dict[str, Any]:
     data = cache.get(key) if cache is not None else None
     value = json.loads(data) if data else {}
@@ -77,7 +83,7 @@ def git_history(vault_dir: Path, cache: Cache | None, problems: list[Problem]) -
         return None
     try:
         shallow, head, prefix = (*_git(root, *_REV_PARSE).decode("utf-8", "replace").split("\n"), "", "")[:3]
-        key = f"dates 1 {head} {shallow} {prefix}"
+        key = f"dates 2 {head} {shallow} {prefix}"
         known = remembered(cache, key)
         if not known:
             known = _ask_git(root, shallow == "true")
@@ -171,18 +177,18 @@ def _path(data: bytes) -> str:
 
 
 def _read_tree(data: bytes) -> dict[str, str]:
-    """`mode type object TAB path NUL` → notes and their objects."""
+    """`mode type object TAB path NUL` → notes, by hidden name, and their objects."""
     found = {}
     for line in data.split(b"\0"):
         head, _, name = line.partition(b"\t")
         if name.lower().endswith((b".md", b".ipynb")):
-            found[_path(name)] = head.rpartition(b" ")[2].decode("ascii")
+            found[hidden(_path(name))] = head.rpartition(b" ")[2].decode("ascii")
     return found
 
 
 def _read_log(data: bytes, edge: set[str]) -> dict[str, list[str | None]]:
-    """First and last day of each note, through renames. Commits at the edge of a shallow clone claim to have
-    made everything: what they say is not known."""
+    """First and last day of each note, by hidden name, through renames. Commits at the edge of a shallow
+    clone claim to have made everything: what they say is not known."""
     seen: dict[str, tuple[int, int]] = {}
     now_called: dict[str, str] = {}
     unknown: set[str] = set()
@@ -196,9 +202,10 @@ def _read_log(data: bytes, edge: set[str]) -> dict[str, list[str | None]]:
             first, last = seen.get(name, (when, when))
             seen[name] = (min(first, when), max(last, when))
     days: dict[str, list[str | None]] = {
-        name: [_day(first), _day(last)] for name, (first, last) in seen.items()
+        hidden(name): [_day(first), _day(last)] for name, (first, last) in seen.items()
     }
-    return days | {name: [None, days[name][1] if name in days else None] for name in unknown}
+    cut = map(hidden, unknown)
+    return days | {name: [None, days[name][1] if name in days else None] for name in cut}
 
 
 def _changes(data: bytes) -> Iterator[tuple[int, str, str, str, str]]:

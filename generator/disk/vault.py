@@ -10,7 +10,16 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator.disk.dates import Cache, DateSource, History, dated, git_history, head_state, remembered
+from generator.disk.dates import (
+    Cache,
+    DateSource,
+    History,
+    dated,
+    git_history,
+    head_state,
+    hidden,
+    remembered,
+)
 from generator.disk.files import reason, sha256
 from generator.disk.walk import NOWHERE, File, Walk, state_of
 from generator.model import Asset, Problem, Source, Span, Vault, slug_of
@@ -167,18 +176,18 @@ def _badly_encoded(path: str, data: bytes) -> Problem:
 def _assets(
     files: Sequence[File], vault_dir: Path, cache: Cache | None, problems: list[Problem]
 ) -> tuple[Asset, ...]:
-    key = f"assets 1 {os.path.realpath(vault_dir)}"
+    key = f"assets 2 {os.path.realpath(vault_dir)}"
     known = remembered(cache, key)
     now, digests, fresh = time.time_ns(), {}, {}
     for file in files:
-        state = state_of(file.stat)
-        entry = known.get(file.place)
+        state, name = state_of(file.stat), hidden(file.place)
+        entry = known.get(name)
         digest = entry[1] if isinstance(entry, list) and entry[0] == state else _hash_file(file, problems)
         if digest is None:
             continue
         digests[file.path] = digest
         if file.stat.st_mtime_ns < now - 2_000_000_000:  # Else it might change once more, unseen.
-            fresh[file.place] = [state, digest]
+            fresh[name] = [state, digest]
     if cache is not None and fresh != known:
         cache.put(key, json.dumps(fresh).encode("ascii"))
     return tuple(
