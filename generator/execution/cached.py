@@ -48,12 +48,13 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A run as it is stored. `text` is a digest of the cells' very text where an output speaks of lines,
-    "" where layout is free."""
+    """A run as it is stored. `text` is a digest of the cells' very text; where an output speaks of lines the
+    run is `bound` to it."""
 
     run: Run
     shapes: tuple[Shape, ...]
     text: str
+    bound: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,10 @@ class Cached:
         entry = self._entry(digest(parts))
         if entry is None or len(entry.shapes) != len(program.cells):
             return self._difference(program, parts)
-        if entry.text and entry.text != _text(program):
+        same = entry.text == _text(program)
+        if entry.bound and not same:
             return "the layout of its code has changed, and an output speaks of lines"
-        shapes = _shapes(program)
+        shapes = entry.shapes if same else _shapes(program)
         for i, (then, now) in enumerate(zip(entry.shapes, shapes, strict=True)):
             if not set(_ordinals(now)) <= set(_ordinals(then)):
                 return f"cell {program.cells[i].label} has a new expectation, and its value was not observed"
@@ -196,8 +198,9 @@ class Cached:
         run = replace(run, result=replace(run.result, log=replace(run.result.log, key=key)))
         fine = all(result.status in ("ok", "skipped") for result in run.result.results)
         if fine and run.manifest.complete and not run.manifest.network:
-            text = _text(program) if any(map(_speaks_of_lines, run.result.results)) else ""
-            self._store.put(f"run-{key}", encode(Entry(run, _shapes(program), text)))
+            bound = any(map(_speaks_of_lines, run.result.results))
+            entry = Entry(run, _shapes(program), _text(program), bound)
+            self._store.put(f"run-{key}", encode(entry))
             self._store.put(_last_key(program), encode(parts))
         return run.result
 
@@ -244,7 +247,7 @@ def _shapes(program: Program) -> tuple[Shape, ...]:
 
 
 def _shape(code: str) -> Shape:
-    marked = observed(code) if "=>" in code else frozenset()
+    marked = observed(code)
     if not marked:
         return Shape((), ())
     tree = parse(code)

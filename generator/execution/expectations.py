@@ -18,6 +18,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,10 @@ def parse(code: str) -> ast.Module | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def expectations(code: str) -> tuple[Expectation, ...]:
     """The expectations of a cell in source order."""
-    marks = list(_marks(code))
+    marks = list(_marks(code)) if "=>" in code else []
     if not marks:
         return ()
     tree = parse(code)

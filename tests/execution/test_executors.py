@@ -124,24 +124,26 @@ def test_magics_are_refused_where_they_stand_and_harmless_ones_run(run: Run) -> 
     assert "`%%bash` does not run in a note" in cell_magic.message
 
 
-def test_a_figure_is_the_same_svg_every_time(run: Run) -> None:
-    code = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot([1, 3, 2]);"
-    one, shown = run(code, "plt.plot([1]); plt.show(); print('after')").results
-    again = run(code).results[0]
-    assert [mime for mime, _ in one.outputs[0].data] == ["image/svg+xml", "text/plain"]
-    assert "<svg" in one.outputs[0].data[0][1]
-    assert one.outputs == again.outputs
+FIGURES = (
+    "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nax.plot([1, 3, 2]);",
+    "plt.plot([1]); plt.show(); print('after')",
+    "fig, ax = plt.subplots()\nfig",
+    "import numpy as np\nx = np.arange(9000)\nplt.scatter(x, x**2 % 977);",
+)
+
+
+def test_figures_are_shown_once_as_svg_or_a_huge_one_as_png(run: Run) -> None:
+    plain, shown, result, huge = run(*FIGURES).results
+    assert [mime for mime, _ in plain.outputs[0].data] == ["image/svg+xml", "text/plain"]
+    assert "<svg" in plain.outputs[0].data[0][1]
     assert kinds(shown) == ["display", "stdout"]
-
-
-def test_a_figure_that_is_the_result_of_its_cell_is_shown_once(run: Run) -> None:
-    result = run("import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nfig").results[0]
     assert kinds(result) == ["result"]
+    assert dict(huge.outputs[0].data)["image/png"].startswith("iVBOR")
 
 
-def test_a_huge_figure_is_a_png(run: Run) -> None:
-    code = "import matplotlib.pyplot as plt, numpy as np\nx = np.arange(9000)\nplt.scatter(x, x**2 % 977);"
-    assert dict(run(code).results[0].outputs[0].data)["image/png"].startswith("iVBOR")
+def test_a_figure_is_the_same_bytes_every_time(zygote: Zygote) -> None:
+    one = program(FIGURES[0], FIGURES[3])
+    assert zygote.run([one])[0].results == zygote.run([one])[0].results
 
 
 def test_cells_see_only_what_is_allowed(
