@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from generator.execution.manifest import without_folders
 
 Json = dict[str, Any]
 
 
 class Collector:
     """Outputs of one cell, as JSON of `model.Output`. Past `limit` bytes the rest is dropped, and a sentence
-    says so."""
+    says so. `folders` are taken out of what is written to stderr: warnings name files of this machine."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, folders: Sequence[str] = ()) -> None:
+        self._folders = folders
         self._limit = limit
         self._left = limit
         self._outputs: list[Json] = []
@@ -24,7 +27,8 @@ class Collector:
     def outputs(self) -> list[Json]:
         for output in self._outputs:
             if isinstance(output.get("text"), list):
-                output["text"] = _clean("".join(output["text"]))
+                text = _clean("".join(output["text"]))
+                output["text"] = without_folders(text, self._folders) if output["name"] == "stderr" else text
         return self._outputs
 
     def take(self, message: Json) -> None:

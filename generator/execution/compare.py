@@ -7,6 +7,7 @@ text.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _NUMBER = re.compile(
 )
 _WILD = re.compile(r"\s*\.\.\.\s*")
 _LARGEST_WORK = 20_000_000
+_EPSILON = Decimal(sys.float_info.epsilon)
+_SMALLEST = Decimal(math.ulp(0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def near(expected: Number, actual: Number, rtol: float | None = None, atol: floa
     if expected.exact:
         return difference <= widened
     # The text of a float is only the nearest short decimal: it may be off by half a unit of the float's own.
-    slack = abs(actual.value) * Decimal(sys.float_info.epsilon)
+    slack = max(abs(actual.value) * _EPSILON, _SMALLEST)
     return difference <= max(expected.half + slack, widened)
 
 

@@ -91,6 +91,7 @@ class Kernel:
     def __init__(self, environment: Environment, program: Program, root: Path) -> None:
         self.environment, self.program, self.root = environment, program, root
         self.limits: Json = asdict(environment.limits)
+        self.folders = [str(root), surroundings.folder_of(program.path, environment), environment.vault]
         self.mark = uuid.uuid4().hex
         self.client: Any = None
         self.reports: list[Json] = []
@@ -256,7 +257,7 @@ class Kernel:
         return outputs
 
     def _collect(self, outputs: Sequence[Any]) -> tuple[Collector, Json]:
-        collector = Collector(self.limits["output_bytes"])
+        collector = Collector(self.limits["output_bytes"], self.folders)
         report: Json = {}
         for output in outputs:
             kind = output["output_type"]

@@ -170,6 +170,8 @@ class Keeper:
         self.results: list[Json] = []
         self.seconds: list[float] = []
         self.child = Child(start, job)
+        settings = job["settings"]
+        self.folders = [*settings["private"], settings["folder"], settings["vault"]]
         self.until = time.monotonic() + self.limits["note_seconds"]
         self.next_count = 0.0
         self.idle = True
@@ -190,7 +192,7 @@ class Keeper:
         return self._finish()
 
     def _cell(self, index: int, cell: Json) -> Json:
-        collector = Collector(self.limits["output_bytes"])
+        collector = Collector(self.limits["output_bytes"], self.folders)
         limit = cell["options"]["timeout"] or self.limits["cell_seconds"]
         self.idle = False
         self.child.line_page[:] = _NUMBER.pack(0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from IPython.core.getipython import get_ipython
 
-from generator.execution import processes
 from generator.execution.session import Session
 
 REPORT = "application/vnd.notes-garden.report+json"
@@ -23,12 +23,18 @@ REPORT = "application/vnd.notes-garden.report+json"
 def attach(settings: str) -> None:
     """Prepare the running kernel; `settings` are JSON, as `Session` takes them, with the limits of a note."""
     given = json.loads(settings)
-    limits = given["limits"]
-    processes.confine(limits["memory_bytes"], limits["file_bytes"], limits["open_files"])
+    _confine(given["limits"])
     shell: Any = get_ipython()
     # After this cell: at its end IPython puts back the streams' methods that it found at its beginning.
     asyncio.get_running_loop().call_soon(_keep_order)
     shell.garden_session = Session(shell, given, _publish)
+
+
+def _confine(limits: dict[str, Any]) -> None:
+    with suppress(ImportError, OSError, ValueError):  # Not every system has such limits.
+        from generator.execution import processes
+
+        processes.confine(limits["memory_bytes"], limits["file_bytes"], limits["open_files"])
 
 
 def _keep_order() -> None:

@@ -71,6 +71,20 @@ def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def library_folders() -> tuple[str, ...]:
+    """Where modules lie that are nobody's own: packages, then the standard library."""
+    paths = sysconfig.get_paths()
+    return paths["purelib"], paths["platlib"], paths["stdlib"], str(Path(os.__file__).parent)
+
+
+def without_folders(text: str, folders: Iterable[str]) -> str:
+    """Text in which paths no longer say where on this machine something is."""
+    for folder in (*folders, *library_folders(), ROOT):
+        if folder:
+            text = text.replace(folder.rstrip("/") + "/", "")
+    return text
+
+
 # ---------------------------------------------------------------- checking
 
 

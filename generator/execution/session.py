@@ -11,24 +11,22 @@ import ast
 import builtins
 import copy
 import linecache
-import os
 import re
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from generator.execution.expectations import observed
-from generator.execution.manifest import ROOT, Watch
+from generator.execution.manifest import ROOT, Watch, library_folders, without_folders
 
 Json = dict[str, Any]
 _RECORDER = "__notes_garden__"
 _LONGEST = 100_000
-_QUIET_MAGICS = frozenset({"matplotlib", "config"})
+_QUIET_MAGICS = frozenset({"matplotlib", "config", "xmode", "load_ext", "autoreload"})
 _MAGICS = frozenset({"time", "timeit"})
 _HIDDEN_PACKAGES = ("jax", "jaxlib", "IPython", "ipykernel", "traitlets")
 _FRAMES = 40
@@ -311,10 +309,7 @@ class Session:
 
     def scrub(self, text: str) -> str:
         """Text without the folders of this machine."""
-        for folder in (*self._private, self._folder, self._vault, *_library_folders()):
-            if folder:
-                text = text.replace(folder.rstrip("/") + "/", "")
-        return text
+        return without_folders(text, (*self._private, self._folder, self._vault))
 
 
 def _allowed(magic: str) -> str:
@@ -365,14 +360,7 @@ def _is_noise(file: str) -> bool:
     """Frames that say nothing to the author of a note: the engine's, JAX's and IPython's own."""
     if file.startswith(f"{ROOT}/generator/execution/") or file.endswith("/contextlib.py"):
         return True
-    for folder in _library_folders():
+    for folder in library_folders():
         if file.startswith(folder + "/"):
             return file[len(folder) + 1 :].split("/", 1)[0] in _HIDDEN_PACKAGES
     return False
-
-
-def _library_folders() -> list[str]:
-    import sysconfig
-
-    paths = sysconfig.get_paths()
-    return [paths["purelib"], paths["platlib"], paths["stdlib"], str(Path(os.__file__).parent)]

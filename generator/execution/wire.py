@@ -10,18 +10,14 @@ import json
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from generator.execution.protocol import Manifest, Run
 from generator.model import (
-    Cell,
-    CellOptions,
     CellResult,
     Frame,
     Observation,
     Output,
-    Program,
     ProgramResult,
     RunLog,
     Slug,
@@ -85,19 +81,6 @@ class Frames:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def program_json(program: Program) -> Json:
-    return asdict(program)
-
-
-def program_from(data: Mapping[str, Any]) -> Program:
-    cells = tuple(Cell(**{**cell, "options": CellOptions(**cell["options"])}) for cell in data["cells"])
-    return Program(Slug(data["slug"]), data["path"], cells, tuple(data["lines"]), data["kernel"])
-
-
-def run_json(run: Run) -> Json:
-    return asdict(run)
 
 
 def run_from(data: Mapping[str, Any]) -> Run:

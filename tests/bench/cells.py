@@ -9,6 +9,7 @@ then two at a time, as our runs have two jobs as well.
 from __future__ import annotations
 
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -47,7 +48,9 @@ def ours(notes: int, cache: str, jobs: int) -> None:
 
 def kernel(n: int) -> None:
     cells = [nbformat.v4.new_code_cell(code) for code in codes(n)]
-    nbclient.NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3").execute()
+    nbclient.NotebookClient(nbformat.v4.new_notebook(cells=cells), kernel_name="python3").execute(
+        stderr=subprocess.DEVNULL
+    )
 
 
 def kernels(notes: int, jobs: int) -> None:

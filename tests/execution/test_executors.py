@@ -88,6 +88,11 @@ def test_a_traceback_has_no_path_of_this_machine_and_no_frame_of_the_engine(run:
     assert {f.file for f in json_error} == {"", "json/__init__.py", "json/decoder.py"}
 
 
+def test_a_warning_does_not_say_where_on_this_machine_a_file_is(run: Run) -> None:
+    code = "import os, warnings\nwarnings.warn_explicit('old', UserWarning, os.__file__, 3)"
+    assert text(run(code).results[0], "stderr").startswith("os.py:3: UserWarning: old")
+
+
 def test_a_syntax_error_names_its_line(run: Run) -> None:
     failed = run("x = 1\ny = = 2").results[0]
     assert (failed.status, failed.line, failed.outputs[-1].name) == ("error", 2, "SyntaxError")
