@@ -26,7 +26,7 @@ from traitlets import Type
 from traitlets.config import Config
 
 from generator.execution import wire
-from generator.execution.session import Session
+from generator.execution.observer import Observer
 
 
 class Channel:
@@ -184,7 +184,7 @@ def run_cells(connection: socket.socket, program: wire.Json, settings: wire.Json
     channel = Channel(connection)
     streams = _streams(channel)
     shell = _connected(channel)
-    session = Session(shell, settings, lambda report: _done(channel, report), progress)
+    observer = Observer(shell, settings, lambda report: _done(channel, report), progress)
     while (index := channel.hear().get("run")) is not None:
         code = program["cells"][index]["code"]
         shell.displayhook.code = code
@@ -193,10 +193,10 @@ def run_cells(connection: socket.socket, program: wire.Json, settings: wire.Json
         try:
             shell.run_cell(code, store_history=True)  # type: ignore[no-untyped-call]
         except BaseException as error:
-            session.fail(error)  # IPython itself stumbled over what the cell did to it.
+            observer.fail(error)  # IPython itself stumbled over what the cell did to it.
         if os.getpid() != owner:
             os._exit(0)  # A process forked by the cell that came out at its end.
-    channel.tell(_end(session), wait=False)
+    channel.tell(_end(observer), wait=False)
 
 
 def _streams(channel: Channel) -> dict[str, TextStream]:
@@ -228,10 +228,10 @@ def _done(channel: Channel, report: wire.Json) -> None:
     channel.tell({"kind": "done", **report})
 
 
-def _end(session: Session) -> wire.Json:
+def _end(observer: Observer) -> wire.Json:
     from dataclasses import asdict
 
-    return {"kind": "end", "manifest": asdict(session.manifest()), "device": _device()}
+    return {"kind": "end", "manifest": asdict(observer.manifest()), "device": _device()}
 
 
 def _device() -> str:

@@ -1,6 +1,6 @@
 """The executor for other kernels and other systems: nbclient, a Jupyter kernel a note.
 
-The same session runs inside a Python kernel as inside a forked child, so the results are the same. A kernel
+The same observer runs inside a Python kernel as inside a forked child, so the results are the same. A kernel
 of another language runs too, but tells less: no observations, no manifest.
 """
 
@@ -281,7 +281,7 @@ class Kernel:
 
 
 def _own_error(outputs: Sequence[Any]) -> Json | None:
-    """The error that a kernel without our session reports."""
+    """The error that a kernel without our observer reports."""
     for output in outputs:
         if output["output_type"] == "error":
             return {
@@ -296,7 +296,7 @@ def _own_error(outputs: Sequence[Any]) -> Json | None:
 
 
 def _kill_marked(mark: str) -> None:
-    """Kill every process that inherited a kernel's mark in its environment, whatever session it is in."""
+    """Kill every process that inherited a kernel's mark in its environment, whatever it did to get away."""
     needle = f"{_MARK}={mark}".encode()
     for _ in range(20):
         found = [int(p.name) for p in Path("/proc").glob("[0-9]*") if _environment_has(p, needle)]

@@ -1,6 +1,6 @@
-"""The first cell of every kernel: makes the kernel's shell a garden's session.
+"""The first cell of every kernel: puts an observer into the kernel's shell.
 
-What the session has to say travels as display data of a private type, which the executor takes out of
+What the observer has to say travels as display data of a private type, which the executor takes out of
 the outputs again.
 """
 
@@ -15,19 +15,19 @@ from typing import Any
 
 from IPython.core.getipython import get_ipython
 
-from generator.execution.session import Session
+from generator.execution.observer import Observer
 
 REPORT = "application/vnd.notes-garden.report+json"
 
 
 def attach(settings: str) -> None:
-    """Prepare the running kernel; `settings` are JSON, as `Session` takes them, with the limits of a note."""
+    """Prepare the running kernel; `settings` are JSON, as for `Observer`, with a note's limits."""
     given = json.loads(settings)
     _confine(given["limits"])
     shell: Any = get_ipython()
     # After this cell: at its end IPython puts back the streams' methods that it found at its beginning.
     asyncio.get_running_loop().call_soon(_keep_order)
-    shell.garden_session = Session(shell, given, _publish)
+    shell.garden_observer = Observer(shell, given, _publish)
 
 
 def _confine(limits: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ def _keep_order() -> None:
 def finish() -> None:
     """Say what the run depended on."""
     shell: Any = get_ipython()
-    _publish({"manifest": asdict(shell.garden_session.manifest())})
+    _publish({"manifest": asdict(shell.garden_observer.manifest())})
 
 
 def _publish(report: dict[str, Any]) -> None:

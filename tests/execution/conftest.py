@@ -29,7 +29,7 @@ def program(*codes: str | Cell, path: str = "note.md", slug: str = "note", **opt
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     vault = tmp_path_factory.mktemp("vault")
     (vault / "data.txt").write_text("42\n")
-    (vault / "helper.py").write_text("ANSWER = 42\n")
+    (vault / "answers.py").write_text("ANSWER = 42\n")
     (vault / "sub").mkdir()
     cache = tmp_path_factory.mktemp("cache")
     return Environment(str(vault), str(cache), jobs=2, limits=LIMITS)

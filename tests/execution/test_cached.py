@@ -66,7 +66,7 @@ class Bench:
 @pytest.fixture
 def bench(zygote: Zygote, environment: Environment, vault: Path) -> Bench:
     (vault / "data.txt").write_text("42\n")
-    (vault / "helper.py").write_text("ANSWER = 42\n")
+    (vault / "answers.py").write_text("ANSWER = 42\n")
     return Bench(zygote, environment)
 
 
@@ -131,11 +131,11 @@ def test_a_file_that_was_missed_and_a_folder_that_was_listed_are_inputs(bench: B
 
 
 def test_a_local_module_is_an_input(bench: Bench, vault: Path) -> None:
-    one = program("from helper import ANSWER\nANSWER")
+    one = program("from answers import ANSWER\nANSWER")
     assert bench.runs(one)
     assert not bench.runs(one)
-    (vault / "helper.py").write_text("ANSWER = 43\n")
-    assert "note:helper.py" in bench.cached().explain(one)
+    (vault / "answers.py").write_text("ANSWER = 43\n")
+    assert "note:answers.py" in bench.cached().explain(one)
 
 
 def test_another_version_of_an_imported_package_is_another_run(

@@ -219,14 +219,14 @@ def test_top_level_await_works(run: Run) -> None:
 
 def test_what_a_run_depended_on_is_recorded(executor: Recorder) -> None:
     code = (
-        "import os, numpy, helper\n"
+        "import os, numpy, answers\n"
         "open(os.path.join(os.environ['NOTE_DIR'], 'data.txt')).read()\n"
         "os.path.exists('nothing')\nopen('private', 'w').close(); open('private').close()"
     )
     run = executor.record([program(code)])[0]
     assert run.result.results[0].status == "ok"
     assert dict(run.manifest.packages).keys() == {"numpy"}
-    assert {place for place, _ in run.manifest.inputs} == {"note:data.txt", "note:helper.py"}
+    assert {place for place, _ in run.manifest.inputs} == {"note:data.txt", "note:answers.py"}
     assert run.manifest.complete
     assert run.manifest.network == ()
 

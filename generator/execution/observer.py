@@ -1,4 +1,4 @@
-"""The inside of a process that runs a note's cells, whoever started it: a forked child or a kernel.
+"""The observer inside a process that runs a note's cells, whoever started it: a forked child or a kernel.
 
 IPython runs the cells and decides what is displayed. This module adds what a garden wants to know: what each
 statement with an expectation did, where an exception came from in the author's own terms, and what the
@@ -143,7 +143,7 @@ def _targets(statement: ast.stmt) -> list[ast.expr]:
     return [target]
 
 
-class Session:
+class Observer:
     """A shell made ready for the cells of one note.
 
     `codes` are all cells of the note, `order` the indices of those that will run. `deliver` gets a report
@@ -190,7 +190,7 @@ class Session:
         shell.automagic = False
         shell.compile.get_code_name = self._name
         shell.ast_transformers.append(self)
-        # Errors are reported by the session; IPython's own report costs a second and names this machine.
+        # Errors are reported by the observer; IPython's own report costs a second and names this machine.
         shell.showtraceback = shell.showsyntaxerror = _nothing
         shell._format_exception_for_storage = _nothing
         shell._tee = lambda channel: nullcontext()  # IPython would keep all that is printed, in memory.
