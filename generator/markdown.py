@@ -173,6 +173,7 @@ class _Rendering:
     def note(
         self, tokens: list[Token], env: dict[str, Any], properties: frontmatter.Properties
     ) -> tuple[Note, Spans]:
+        tokens = [token for token in tokens if not _is_comment(token)]
         title, tokens = self._title(tokens, properties)
         main_tokens, footnote_tokens = _split_footnotes(tokens)
         html = self._title_anchor() + self.render(main_tokens)
@@ -344,8 +345,7 @@ class _Rendering:
         while i < len(tokens):
             token = tokens[i]
             if token.type == "html_block":
-                self._report_removed(token)
-                frames[-1].add_raw(token.content, token.map[0] if token.map else 0)
+                frames[-1].add_raw(self._raw_block(token), token.map[0] if token.map else 0)
             elif token.type in ("paragraph_open", "heading_open"):
                 frames[-1].parts.append((False, self._textual(token, tokens[i + 1], len(frames) > 1)))
                 i += 2
@@ -418,33 +418,52 @@ class _Rendering:
                 return Span(number + 1, column + 1)
         return Span(first + 1)
 
-    def _report_removed(self, token: Token) -> None:
-        """Say which elements of an HTML block are taken out together with their content."""
-        if self.trusted or not token.map:
-            return
-        html = _COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), token.content)
-        for tag in _TAG.finditer(html):
-            if tag[2].lower() in sanitize.DROPPED_WITH_CONTENT and not tag[1]:
-                line = token.map[0] + html.count("\n", 0, tag.start())
-                column = self.lines[line].find(tag[0]) if line < len(self.lines) else 0
-                place = Span(line + 1, max(column, 0) + 1)
-                self._report_tag(tag[2], place, "it is left out with its content")
+    def _raw_block(self, token: Token) -> str:
+        """An HTML block, its unknown tags made text; says what will be taken out of it."""
+        if self.trusted:
+            return token.content
+        first = token.map[0] if token.map else 0
 
-    def _report_tag(self, name: str, span: Span, what: str) -> None:
-        self.problem(
-            "html-removed", "warning", span, f"the element <{name}> is not allowed in a note; {what}",
-            "delete it; or, if every author of the garden is trusted, set html = \"trusted\" in garden.toml",
-        )  # fmt: skip
+        def judged(tag: re.Match[str]) -> str:
+            if tag[0].startswith("<!--"):
+                return tag[0]
+
+            def place() -> Span:
+                line = first + token.content.count("\n", 0, tag.start())
+                return Span(line + 1, max(self._line(line).find(tag[0]), 0) + 1)
+
+            return self._judged(tag, place, "it is left out with its content")
+
+        return _TAG.sub(judged, token.content)
+
+    def _judged(self, tag: re.Match[str], place: Callable[[], Span], what: str) -> str:
+        """The beginning of a tag, as text where it names no element of HTML; says what is wrong with it."""
+        name = tag[2].lower()
+        if name not in sanitize.ELEMENTS:
+            if not tag[1]:
+                self.problem(
+                    "html-unknown", "warning", place(),
+                    f"<{tag[2]}> is no element of HTML; it is shown as text",
+                    f"write \\<{tag[2]}> or `<{tag[2]}>` if that is what you mean",
+                )  # fmt: skip
+            return "&lt;" + tag[0][1:]
+        if name in sanitize.DROPPED_WITH_CONTENT and not tag[1]:
+            self.problem(
+                "html-removed", "warning", place(), f"the element <{name}> is not allowed in a note; {what}",
+                'delete it; or, if all authors are trusted, set html = "trusted" in garden.toml',
+            )  # fmt: skip
+        return tag[0]
 
     def _textual(self, opening: Token, inline: Token, nested: bool) -> str:
         if opening.type == "heading_open":
             return self._heading(opening, inline, nested)
         pieces = self.inline(inline)
+        start, attribute, end = self._block(opening)
         if opening.hidden:
-            return self._in_context(pieces)
+            anchor = f"<span{attribute}></span>" if attribute else ""
+            return start + anchor + self._in_context(pieces) + end
         if not self.summary and not nested:
             self.summary = _shortened(_plain(inline.children or []))
-        start, attribute, end = self._block(opening)
         if len(pieces) == 1 and not pieces[0][0]:
             text = self._in_context(pieces)
             return f"{start}<p{attribute}>{text.strip()}</p>\n{end}" if text.strip() else start + end
@@ -520,7 +539,7 @@ class _Rendering:
         """What opens and what closes a block that holds other blocks."""
         start, attribute, end = self._block(token)
         if token.type == "table_open":
-            wrapper = f'<div class="table" tabindex="0" role="region" aria-label="Table"{attribute}>'
+            wrapper = f'<div class="table" tabindex="0" role="group" aria-label="Table"{attribute}>'
             return f"{start}{wrapper}<table>\n", f"</table></div>\n{end}"
         if token.type.startswith("callout"):
             opening, closing = _callout(token, attribute)
@@ -668,11 +687,14 @@ class _Rendering:
         here, so that the text between them stays where it is."""
         place = self._place(inline, child.meta.get("pos", 0))
         tag = _TAG.match(child.content)
-        if tag and not self.trusted and tag[2].lower() in sanitize.DROPPED_WITH_CONTENT:
-            if not tag[1]:
-                self._report_tag(tag[2], place, "its tags are left out")
+        if tag is None or self.trusted or not tag[2]:
+            frame.add_raw(child.content, place.line - 1)
             return
-        frame.add_raw(child.content, place.line - 1)
+        start = self._judged(tag, lambda: place, "its tags are left out")
+        if start.startswith("&"):
+            frame.parts.append((False, escape(child.content, quote=False)))
+        elif tag[2].lower() not in sanitize.DROPPED_WITH_CONTENT:
+            frame.add_raw(child.content, place.line - 1)
 
     def _span(self, children: list[Token], i: int, inline: Token) -> tuple[str, str]:
         """What opens and what closes the inline element `children[i]`, which holds those that follow."""
@@ -869,11 +891,16 @@ _FOREIGN_FENCES = frozenset({"dataview", "dataviewjs", "tasks", "query", "button
 
 
 _PHRASING_ONLY = frozenset({"dt_open", "th_open", "callout_title_open"})
-_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = r"<!--.*?(?:-->|\Z)"
+_TAG = re.compile(rf"{_COMMENT}|<(/?)([a-zA-Z][a-zA-Z0-9-]*)", re.DOTALL)
+_COMMENTS = re.compile(_COMMENT, re.DOTALL)
 
 
 # ---------------------------------------------------------------- small things
+
+
+def _is_comment(token: Token) -> bool:
+    return token.type == "html_block" and not _COMMENTS.sub("", token.content).strip()
 
 
 def _is_transclusion(child: Token) -> bool:
@@ -916,7 +943,8 @@ def _callout(token: Token, attribute: str) -> tuple[str, str]:
         )
     tag = "details" if fold else "div"
     opened = " open" if fold == "+" else ""
-    opening = f'<{tag} class="callout" data-type="{token.meta["type"]}"{attribute}{opened}>\n'
+    name = f' data-name="{escape(token.meta["name"])}"' if token.meta["name"] else ""
+    opening = f'<{tag} class="callout" data-type="{token.meta["type"]}"{name}{attribute}{opened}>\n'
     return opening, ("" if bare else "</div>") + f"</{tag}>\n"
 
 

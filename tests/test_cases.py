@@ -144,7 +144,7 @@ def part_of(page: str, part: str) -> str:
 
 
 _NOISE = re.compile(
-    r' (?:data-preview="[^"]*"|loading="lazy"|tabindex="0"|role="region" aria-label="Table"|rel="noopener"'
+    r' (?:data-preview="[^"]*"|loading="lazy"|tabindex="0"|role="group" aria-label="Table"|rel="noopener"'
     r'|aria-disabled="true"|role="link"|title="not written yet"|preload="metadata"|disabled(?=[ >]))'
 )
 _MATH = re.compile(

@@ -32,7 +32,10 @@ def callout_plugin(md: MarkdownIt) -> None:
 def callout_tokens(kind: str, title: str, fold: str, line: int, body: list[Token], level: int) -> list[Token]:
     """The tokens of a callout around `body`; used for MyST and Quarto admonitions as well."""
     opening = Token("callout_open", "div", 1, level=level, block=True, map=[line, line + 1])
-    opening.meta = {"type": TYPES.get(kind.lower(), "note"), "fold": fold, "bare": not body}
+    known = kind.lower() in TYPES
+    name = "" if known else kind.lower()  # a type of the author's own, for a theme of the author's own
+    opening.meta = {"type": TYPES[kind.lower()] if known else "note", "name": name}
+    opening.meta |= {"fold": fold, "bare": not body}
     inline = Token(
         "inline", "", 0, level=level + 1, content=title, map=[line, line + 1], children=[], block=True
     )

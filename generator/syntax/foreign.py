@@ -6,6 +6,8 @@ none stays readable as text and is reported once for each name.
 
 from __future__ import annotations
 
+from functools import partial
+
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
@@ -55,11 +57,13 @@ def _is_mark(inline: Token, following: list[Token], state: StateCore) -> bool:
     A target becomes the block id of what follows, unless that has one.
     """
     text = inline.content.strip()
-    if text.startswith("(") and text.endswith(")=") and "\n" not in text and " " not in text:
+    if text.startswith("(") and text.endswith(")="):
         name = text[1:-2].replace("_", "-")
-        if following and name.replace("-", "").isalnum() and name.isascii():
-            following[0].meta = {"block_id": name, "block_id_line": 0, **following[0].meta}
-        return True
+        if following and following[0].nesting >= 0 and name.replace("-", "").isalnum() and name.isascii():
+            line = inline.map[0] if inline.map else 0
+            following[0].meta = {"block_id": name, "block_id_line": line, **following[0].meta}
+            return True
+        return False
     return bool(state.env.get("notebook")) and text.startswith("+++") and "\n" not in text
 
 
@@ -73,7 +77,9 @@ def _is_directive(token: Token) -> bool:
 def _directive(token: Token, state: StateCore, depth: int) -> list[Token]:
     name, argument = _name(token.info)
     body, skipped = _without_options(token.content)
-    line = (token.map[0] if token.map else 0) + 1 + skipped
+    line_of = token.map[0] if token.map else 0
+    line = line_of + 1 + skipped
+    heading = partial(_blocks, state=state, line=line_of, depth=depth, level=token.level)
     if name in _ADMONITIONS or name.startswith("callout-"):
         kind = name.removeprefix("callout-")
         title = argument or default_title("note" if kind in ("admonition", "topic") else kind)
@@ -83,16 +89,16 @@ def _directive(token: Token, state: StateCore, depth: int) -> list[Token]:
     if name in ("figure", "image"):
         options = [argument, *(_option(token.content, key) for key in ("alt", "width"))]
         picture = "|".join(option for option in options if option)
-        # The picture takes the place of the line above the body, so that lines are counted rightly.
-        return _blocks(f"![[{picture}]]\n\n{body}", state, line - 2, depth, token.level)
+        shown = heading(f"![[{picture}]]" if picture else "")
+        return [*shown, *_blocks(body, state, line, depth, token.level)]
     if name == "math":
         return [Token("math_block", "math", 0, content=body, map=token.map, block=True, level=token.level)]
     if name == "toctree":
-        return _blocks(_contents(body), state, line, depth, token.level)
+        return _contents(body, state, line, depth, token.level)
     if token.type == "colon_fence":
-        state.env.setdefault("foreign", []).append((name, token.map[0] if token.map else 0))
-        title = f"**{argument}**\n\n" if argument else ""
-        return _blocks(title + body, state, line - 2 * bool(title), depth, token.level)
+        state.env.setdefault("foreign", []).append((name, line_of))
+        title = f"**{argument}**" if argument else ""
+        return [*heading(title), *_blocks(body, state, line, depth, token.level)]
     token.type = "fence"
     token.meta = {**token.meta, "foreign": name}
     return [token]
@@ -132,15 +138,23 @@ def _option(content: str, key: str) -> str:
     return ""
 
 
-def _contents(body: str) -> str:
+def _contents(body: str, state: StateCore, line: int, depth: int, level: int) -> list[Token]:
     """A toctree as a list of links."""
-    entries = []
-    for line in (text.strip() for text in body.split("\n")):
-        title, angle, target = line.partition("<")
-        if line:
-            target = target.rstrip(">") if angle else line
-            entries.append(f"- [[{target}|{title.strip()}]]" if angle else f"- [[{target}]]")
-    return "\n".join(entries)
+    rows = [(n, text.strip()) for n, text in enumerate(body.split("\n"), line) if text.strip()]
+    tokens = _blocks("\n".join(f"- {_entry(text)}" for _, text in rows), state, 0, depth, level)
+    for token in tokens:
+        if token.map:  # an entry for each line that is not blank
+            first = rows[min(token.map[0], len(rows) - 1)][0]
+            token.map = [first, first + 1]
+    return tokens
+
+
+def _entry(text: str) -> str:
+    """`title <target>` or `target`; anything else is text."""
+    if any(c in text for c in "[]|`"):
+        return text
+    title, angle, target = text.removesuffix(">").rpartition("<")
+    return f"[[{target}|{title.strip()}]]" if angle and text.endswith(">") else f"[[{text}]]"
 
 
 def _blocks(text: str, state: StateCore, line: int, depth: int, level: int) -> list[Token]:

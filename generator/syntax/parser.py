@@ -6,6 +6,7 @@ drop text without a word, lose a place or recurse too deep, its rules are wrappe
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -29,7 +30,8 @@ from generator.syntax.table import table_plugin
 from generator.syntax.tag import tag_plugin
 from generator.syntax.wikilink import wikilink_plugin
 
-# Links within links within … : each level is four Python frames, and blocks need some as well.
+# How deep brackets are looked at within brackets. Each level is four Python frames, and an unclosed bracket
+# is looked at once for each level, so this is far less than for blocks (markdown-it has one limit for both).
 _INLINE_NESTING = 20
 
 _LOCATED = ("link", "image", "html_inline", "autolink", "math_inline", "footnote_inline")
@@ -58,6 +60,7 @@ def parser(nesting: int) -> MarkdownIt:
     md.use(table_plugin)
     md.core.ruler.before("footnote_tail", "footnote_places", _footnote_places)
     md.block.tokenize = partial(_tokenize, md.block.tokenize)  # type: ignore[method-assign]
+    md.inline.skipToken = partial(_skip_token, md.inline.skipToken)  # type: ignore[method-assign]
     _let_math_interrupt(md)
     for name in _LOCATED:
         md.inline.ruler.at(name, _located(_rule(md.inline.ruler, name).fn, name in _NESTED))
@@ -75,11 +78,11 @@ def _located(rule: Callable[..., bool], nested: bool) -> Callable[[StateInline, 
 
     def located(state: StateInline, silent: bool) -> bool:
         start, count, depth = state.pos, len(state.tokens), state.env.get("depth", 0)
-        if state.level >= _INLINE_NESTING or depth >= _INLINE_NESTING:
+        if depth >= _INLINE_NESTING:
             return False
         if state.posMax < len(state.src) and not _stays_within(rule, state):
             return False
-        state.env["depth"] = depth + nested
+        state.env["depth"] = depth + (nested and not silent)
         matched = rule(state, silent)
         state.env["depth"] = depth
         if matched and not silent:
@@ -99,13 +102,22 @@ def _stays_within(rule: Callable[..., bool], state: StateInline) -> bool:
     return within
 
 
+def _skip_token(original: Callable[[StateInline], None], state: StateInline) -> None:
+    """As markdown-it does at its own limit: what is nested deeper is skipped whole. That is what keeps
+    a thousand unclosed brackets from being looked at a million times."""
+    if state.level < _INLINE_NESTING or state.pos in state.cache:
+        original(state)
+    else:
+        state.cache[state.pos] = state.pos = state.posMax
+
+
 def _let_math_interrupt(md: MarkdownIt) -> None:
     """A line `$$` ends a paragraph, as in Obsidian, if the formula that it begins has an end."""
     math = _rule(md.block.ruler, "math_block")
 
     def rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         begin = state.bMarks[start] + state.tShift[start]
-        if not state.src.startswith("$$", begin):
+        if not state.src.startswith("$$", begin) or not _may_end(state, start, begin, end):
             return False
         if not silent:
             return bool(math_block(state, start, end, silent))
@@ -117,6 +129,19 @@ def _let_math_interrupt(md: MarkdownIt) -> None:
 
     math_block = math.fn
     md.block.ruler.at("math_block", rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+
+
+def _may_end(state: StateBlock, start: int, begin: int, end: int) -> bool:
+    """Whether a line ends in `$$` from here on. The lines that do are found once for a text: a thousand
+    formulas that nobody closes are not each looked for to the end."""
+    if state.src[begin + 2 : state.eMarks[start]].rstrip().endswith("$$"):
+        return True
+    ends = state.env.setdefault("math_ends", {})
+    if state.src not in ends:
+        rows = zip(state.bMarks, state.eMarks, strict=True)
+        ends[state.src] = [n for n, (a, b) in enumerate(rows) if state.src[a:b].rstrip().endswith("$$")]
+    found = bisect_right(ends[state.src], start)
+    return found < len(ends[state.src]) and ends[state.src][found] < end
 
 
 def _tokenize(original: Callable[..., None], state: StateBlock, start: int, end: int) -> None:

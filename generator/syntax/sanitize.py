@@ -111,6 +111,20 @@ DROPPED_WITH_CONTENT = frozenset(
     }
 )
 
+# Elements of HTML and SVG that are not allowed, while their content is.
+_UNWRAPPED = frozenset(
+    {
+        *("html", "head", "body", "base", "basefont", "link", "meta", "noscript", "form", "input", "dir"),
+        *("fieldset", "legend", "option", "optgroup", "datalist", "output", "object", "embed", "param"),
+        *("area", "canvas", "dialog", "menu", "nav", "main", "search", "slot", "font", "big", "nobr", "map"),
+        *("applet", "frame", "frameset", "marquee", "blink", "image", "acronym", "button", "tspan", "use"),
+        *("rect", "line", "polyline", "polygon", "text", "defs", "g", "path", "circle", "ellipse"),
+    }
+)
+
+ELEMENTS = _PHRASING | _FLOW | _TABLE | _MATHML | DROPPED_WITH_CONTENT | _UNWRAPPED
+"""Every name that makes a tag a tag. Any other `<name>` is a word in angle brackets to its author."""
+
 _ATTRIBUTES: dict[str, set[str]] = {
     "*": {"id", "class", "title", "lang", "dir", "role", "align", "valign", "width", "height", "translate"}
     | {"aria-label", "aria-hidden", "aria-labelledby", "aria-describedby"},
