@@ -320,8 +320,10 @@ class _Search:
         return None, ""
 
     def basename(self, target: str) -> _Answer | None:
-        """What the last part of a path leads to on its own."""
-        return self._named(_stem(target.strip("/")).rpartition("/")[2])[0]
+        """What the last part of a path leads to on its own. Every folder may have an `index`: that
+        name alone says nothing."""
+        name = _stem(target.strip("/")).rpartition("/")[2]
+        return None if name.lower() in ("index", "readme") else self._named(name)[0]
 
     def _whole(self, target: str) -> list[str]:
         """The whole paths (keys with a leading slash) that the target may stand for."""
@@ -397,6 +399,9 @@ def _found(target: _Target, link: Link, doubt: Doubt, index: Index) -> Found | F
             note.slug, note.title, f"^{block}" if block else "", note.title, doubt if block else "block"
         )
     heading = _heading(link.anchor, outline)
+    if heading is None and link.style == "markdown" and last in outline.blocks:
+        # `[text](#name)` may mean a MyST target, which is a block id here.
+        return Found(note.slug, note.title, f"^{outline.blocks[last]}", note.title, doubt)
     if heading is None:
         return Found(note.slug, note.title, "", note.title, "heading")
     label = f"{note.title} › {heading.text}" if link.target else heading.text

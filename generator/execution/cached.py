@@ -78,18 +78,11 @@ _WORDS = (
 
 
 class Cached:
-    """An executor that looks results up in `store` before it asks `inner`. `finish` is called after each
-    run: a store may want to forget what was not used."""
+    """An executor that looks results up in `store` before it asks `inner`."""
 
     def __init__(
-        self,
-        inner: Recorder,
-        store: Store,
-        environment: Environment,
-        mode: Mode = "normal",
-        finish: Callable[[], object] = lambda: None,
+        self, inner: Recorder, store: Store, environment: Environment, mode: Mode = "normal"
     ) -> None:
-        self._finish = finish
         self._inner = inner
         self._store = store
         self._environment = environment
@@ -121,7 +114,6 @@ class Cached:
                 done(index, self._remember(programs[index], run))
 
             self._inner.record([programs[index] for index in waiting], ran)
-        self._finish()
         return tuple(results[index] for index in range(len(programs)))
 
     def explain(self, program: Program) -> str:

@@ -40,7 +40,16 @@ _FOREIGN_KEYS = frozenset(
             "cache",
         ),
         *("freeze", "eval", "id", "lst-label", "lst-cap", "name", "caption", "lineno-start", "number-lines"),
-        *("emphasize-lines", "slideshow", "editable", "error", "outputId", "colab"),
+        *(
+            "emphasize-lines",
+            "slideshow",
+            "editable",
+            "error",
+            "outputId",
+            "colab",
+            "cellView",
+            "executionInfo",
+        ),
     }
 )
 """Options of Quarto, MyST and Jupyter that change how a cell looks elsewhere and mean nothing here."""

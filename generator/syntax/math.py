@@ -31,6 +31,7 @@ _NUMBERED = re.compile(r"\\(begin|end)\s*\{(equation|align|gather|multline)\}")
 _LABEL = re.compile(r"\\label\s*\{[^{}]*\}")
 _SMALLMATRIX = re.compile(r"\\(begin|end)\s*\{smallmatrix\}")
 _SPLIT = re.compile(r"\\(begin|end)\s*\{split\}")
+_CONTROL_NEWLINE = re.compile(r"((?:^|[^\\])(?:\\\\)*)\\\n")  # a backslash that ends a line is a space in TeX
 _TEXT = re.compile(r"\\(?:text|mbox)\s*\{")
 _TOKEN = re.compile(r"\\(?:begin|end)\b|\\.|[{}]", re.DOTALL)
 
@@ -155,7 +156,7 @@ def _prepared(tex: str, display: bool) -> str:
         tex = _SMALLMATRIX.sub(
             lambda m: r"\begin{subarray}{c}" if m[1] == "begin" else r"\end{subarray}", tex
         )
-    tex = _math_in_text(tex)
+    tex = _math_in_text(_CONTROL_NEWLINE.sub(r"\1\\ ", tex))
     if not display:
         return tex
     if _breaks_lines(tex):
