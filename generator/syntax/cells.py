@@ -96,7 +96,9 @@ def read_head(lines: list[str], myst: bool) -> Head:
             try:
                 options = _apply(options, key, value)
             except ValueError as fault:
-                faults.append((n, str(fault)))
+                # Notebooks keep all sorts of things about a cell there; only `#|` is written for us.
+                if key in _READERS or lines[n].strip().startswith("#|"):
+                    faults.append((n, str(fault)))
     return Head(options, label, count, tuple(faults))
 
 

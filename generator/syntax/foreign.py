@@ -100,6 +100,7 @@ def _directive(token: Token, state: StateCore, depth: int) -> list[Token]:
         title = f"**{argument}**" if argument else ""
         return [*heading(title), *_blocks(body, state, line, depth, token.level)]
     token.type = "fence"
+    token.content = f"{argument}\n{token.content}" if argument else token.content
     token.meta = {**token.meta, "foreign": name}
     return [token]
 

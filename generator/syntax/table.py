@@ -32,7 +32,8 @@ def _note_places(state: StateBlock, first: int) -> None:
         if token.type == "tr_open" and token.map:
             cells, number = _cells(state, token.map[0]), 0
             if len(cells) > columns:
-                token.meta = {"lost": " | ".join(text for _, text in cells[columns:])}
+                lost = [text for _, text in cells[columns:] if text]
+                token.meta = {"lost": " | ".join(lost)} if lost else {}
         elif token.type == "inline":
             if number < len(cells):
                 token.meta = {"col": cells[number][0]}
