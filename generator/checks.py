@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from xml.sax.saxutils import escape, quoteattr
 
 from generator.model import (
     Ambiguous,
@@ -23,10 +22,10 @@ from generator.model import (
     Slug,
     Span,
     Verdict,
+    media_kind,
     slug_of,
 )
 from generator.pages.garden import Garden, settled
-from generator.syntax.wikilink import media_kind
 
 _CELL_CODES = {
     "timeout": "cell-timeout",
@@ -258,6 +257,8 @@ def junit(problems: Sequence[Problem], paths: Sequence[str], folder: str = "") -
 
 
 def _case(path: str, problems: list[Problem], folder: str) -> str:
+    from xml.sax.saxutils import escape, quoteattr  # here: it brings half of urllib along
+
     inner = "".join(
         f"<failure type={quoteattr(one.code)} message={quoteattr(_one_line(one.message))}>"
         f"{escape(_xml(describe(one, folder)))}</failure>"

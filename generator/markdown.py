@@ -43,13 +43,14 @@ from generator.model import (
     TagHole,
     UrlHole,
     anchor_of,
+    media_kind,
     slug_of,
     slugify,
 )
 from generator.syntax import frontmatter, math, sanitize
 from generator.syntax.highlight import highlight
 from generator.syntax.parser import parser
-from generator.syntax.wikilink import media_kind, size_options, split
+from generator.syntax.wikilink import size_options, split
 
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _MARK = re.compile(f"{_OPEN}([A-Za-z])([^{_CLOSE}]*){_CLOSE}")
@@ -423,6 +424,7 @@ class _Rendering:
         if self.trusted:
             return token.content
         first = token.map[0] if token.map else 0
+        end = token.content.rfind(">")  # a tag that begins behind it is never closed
 
         def judged(tag: re.Match[str]) -> str:
             if tag[0].startswith("<!--"):
@@ -432,19 +434,19 @@ class _Rendering:
                 line = first + token.content.count("\n", 0, tag.start())
                 return Span(line + 1, max(self._line(line).find(tag[0]), 0) + 1)
 
-            return self._judged(tag, place, "it is left out with its content")
+            return self._judged(tag, place, "it is left out with its content", tag.start() < end)
 
         return _TAG.sub(judged, token.content)
 
-    def _judged(self, tag: re.Match[str], place: Callable[[], Span], what: str) -> str:
-        """The beginning of a tag, as text where it names no element of HTML; says what is wrong with it."""
-        name = tag[2].lower()
-        if name not in sanitize.ELEMENTS:
+    def _judged(self, tag: re.Match[str], place: Callable[[], Span], what: str, closed: bool = True) -> str:
+        """The beginning of a tag, as text where it is none; says what is wrong with it."""
+        name = (tag[2] or "").lower()
+        if name not in sanitize.ELEMENTS or not closed:
             if not tag[1]:
+                shown = f"<{tag[2]}>" if tag[2] and closed else tag[0]
                 self.problem(
-                    "html-unknown", "warning", place(),
-                    f"<{tag[2]}> is no element of HTML; it is shown as text",
-                    f"write \\<{tag[2]}> or `<{tag[2]}>` if that is what you mean",
+                    "html-unknown", "warning", place(), f"{shown} is no tag of HTML; it is shown as text",
+                    f"write \\{shown} or put it between backticks if that is what you mean",
                 )  # fmt: skip
             return "&lt;" + tag[0][1:]
         if name in sanitize.DROPPED_WITH_CONTENT and not tag[1]:
@@ -466,11 +468,11 @@ class _Rendering:
             self.summary = _shortened(_plain(inline.children or []))
         if len(pieces) == 1 and not pieces[0][0]:
             text = self._in_context(pieces)
-            return f"{start}<p{attribute}>{text.strip()}</p>\n{end}" if text.strip() else start + end
+            return f"{start}<p{attribute}>{_trimmed(text)}</p>\n{end}" if _trimmed(text) else start + end
         html = []
         for is_block, text in pieces:
-            if not is_block and text.strip():
-                html.append(f"<p{attribute}>{text.strip()}</p>\n")
+            if not is_block and _trimmed(text):
+                html.append(f"<p{attribute}>{_trimmed(text)}</p>\n")
                 attribute = ""
             elif is_block:
                 html.append(f"<div{attribute}>{text}</div>\n" if attribute else text)
@@ -680,20 +682,20 @@ class _Rendering:
             else:
                 frame.parts.append((False, self._atom(child, token)))
         pieces.append((False, self._closed(frame)))
-        return [piece for piece in pieces if piece[0] or piece[1].strip()] or [(False, "")]
+        return [piece for piece in pieces if piece[0] or _trimmed(piece[1])] or [(False, "")]
 
     def _raw_tag(self, child: Token, inline: Token, frame: _Frame) -> None:
         """A tag within text. The tags of elements that would be taken out with their content are left out
         here, so that the text between them stays where it is."""
         place = self._place(inline, child.meta.get("pos", 0))
         tag = _TAG.match(child.content)
-        if tag is None or self.trusted or not tag[2]:
+        if tag is None or self.trusted or child.content.startswith("<!--"):
             frame.add_raw(child.content, place.line - 1)
             return
         start = self._judged(tag, lambda: place, "its tags are left out")
         if start.startswith("&"):
             frame.parts.append((False, escape(child.content, quote=False)))
-        elif tag[2].lower() not in sanitize.DROPPED_WITH_CONTENT:
+        elif (tag[2] or "").lower() not in sanitize.DROPPED_WITH_CONTENT:
             frame.add_raw(child.content, place.line - 1)
 
     def _span(self, children: list[Token], i: int, inline: Token) -> tuple[str, str]:
@@ -892,7 +894,7 @@ _FOREIGN_FENCES = frozenset({"dataview", "dataviewjs", "tasks", "query", "button
 
 _PHRASING_ONLY = frozenset({"dt_open", "th_open", "callout_title_open"})
 _COMMENT = r"<!--.*?(?:-->|\Z)"
-_TAG = re.compile(rf"{_COMMENT}|<(/?)([a-zA-Z][a-zA-Z0-9-]*)", re.DOTALL)
+_TAG = re.compile(rf"{_COMMENT}|<(/?)([a-zA-Z][a-zA-Z0-9-]*)|<[?!]", re.DOTALL)
 _COMMENTS = re.compile(_COMMENT, re.DOTALL)
 
 
@@ -901,6 +903,11 @@ _COMMENTS = re.compile(_COMMENT, re.DOTALL)
 
 def _is_comment(token: Token) -> bool:
     return token.type == "html_block" and not _COMMENTS.sub("", token.content).strip()
+
+
+def _trimmed(html: str) -> str:
+    """Without the white space that HTML ignores at the edges; a no-break space is the author's own."""
+    return html.strip(" \t\n")
 
 
 def _is_transclusion(child: Token) -> bool:

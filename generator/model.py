@@ -64,6 +64,21 @@ def anchor_of(text: str) -> str:
     return unicodedata.normalize("NFC", "-".join(kept.split())) or "section"
 
 
+MEDIA = {
+    **dict.fromkeys(("png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "bmp", "ico"), "image"),
+    **dict.fromkeys(("mp3", "wav", "ogg", "m4a", "flac", "opus", "3gp"), "audio"),
+    **dict.fromkeys(("mp4", "webm", "ogv", "mov", "mkv", "m4v"), "video"),
+    "pdf": "pdf",
+}
+"""What an embedded file is shown as, by its extension; a target that is not here is a note or a download."""
+
+
+def media_kind(target: str) -> str:
+    """`image`, `audio`, `video`, `pdf`, or `""` for everything else, from the extension of a target."""
+    stem, dot, extension = target.rpartition(".")
+    return MEDIA.get(extension.lower(), "") if dot and stem else ""
+
+
 class Html(str):
     """Markup that is safe to put into a page as it stands.
 

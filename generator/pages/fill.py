@@ -32,10 +32,10 @@ from generator.model import (
     Span,
     TagHole,
     UrlHole,
+    media_kind,
 )
 from generator.pages.cell import cell_html
 from generator.pages.garden import Garden, href, out_of, preview_of, root_of, settled, tag_slug
-from generator.syntax.wikilink import media_kind
 
 Mode = Literal["page", "embed", "preview", "context"]
 _LARGEST = 4_000_000  # characters of HTML that embeds may add to one page

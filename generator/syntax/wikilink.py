@@ -8,27 +8,15 @@ from __future__ import annotations
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline
 
-_LONGEST = 1000  # characters between the brackets: keeps an unclosed `[[` from scanning a whole note
+from generator.model import media_kind
 
-MEDIA = {
-    **dict.fromkeys(("png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "bmp", "ico"), "image"),
-    **dict.fromkeys(("mp3", "wav", "ogg", "m4a", "flac", "opus", "3gp"), "audio"),
-    **dict.fromkeys(("mp4", "webm", "ogv", "mov", "mkv", "m4v"), "video"),
-    "pdf": "pdf",
-}
-"""What an embedded file is shown as, by its extension; a target that is not here is a note or a download."""
+_LONGEST = 1000  # characters between the brackets: keeps an unclosed `[[` from scanning a whole note
 
 
 def wikilink_plugin(md: MarkdownIt) -> None:
     """Teach `md` wikilinks and embeds; they come before ordinary links and images."""
     md.inline.ruler.before("link", "wikilink", _wikilink)
     md.inline.ruler.before("image", "embed", _embed)
-
-
-def media_kind(target: str) -> str:
-    """`image`, `audio`, `video`, `pdf`, or `""` for everything else, from the extension of a target."""
-    stem, dot, extension = target.rpartition(".")
-    return MEDIA.get(extension.lower(), "") if dot and stem else ""
 
 
 def split(content: str) -> tuple[str, tuple[str, ...], str | None]:
