@@ -34,7 +34,15 @@ from generator.syntax.wikilink import wikilink_plugin
 # is looked at once for each level, so this is far less than for blocks (markdown-it has one limit for both).
 _INLINE_NESTING = 20
 
-_LOCATED = ("link", "image", "html_inline", "autolink", "math_inline", "footnote_inline")
+# The rules that are wrapped, and the character that each begins with.
+_LOCATED = {
+    "link": "[",
+    "image": "!",
+    "html_inline": "<",
+    "autolink": "<",
+    "math_inline": "$",
+    "footnote_inline": "^",
+}
 _NESTED = ("image", "footnote_inline")  # these parse their content as a text of its own
 
 
@@ -62,8 +70,8 @@ def parser(nesting: int) -> MarkdownIt:
     md.block.tokenize = partial(_tokenize, md.block.tokenize)  # type: ignore[method-assign]
     md.inline.skipToken = partial(_skip_token, md.inline.skipToken)  # type: ignore[method-assign]
     _let_math_interrupt(md)
-    for name in _LOCATED:
-        md.inline.ruler.at(name, _located(_rule(md.inline.ruler, name).fn, name in _NESTED))
+    for name, first in _LOCATED.items():
+        md.inline.ruler.at(name, _located(_rule(md.inline.ruler, name).fn, first, name in _NESTED))
     md.validateLink = lambda url: True  # type: ignore[method-assign]  # schemes are judged when rendering
     return md
 
@@ -72,11 +80,13 @@ def _rule(ruler: Any, name: str) -> Any:
     return next(rule for rule in ruler.__rules__ if rule.name == name)
 
 
-def _located(rule: Callable[..., bool], nested: bool) -> Callable[[StateInline, bool], bool]:
+def _located(rule: Callable[..., bool], first: str, nested: bool) -> Callable[[StateInline, bool], bool]:
     """The inline `rule`, made to note in its first token where in the text it began, to stay within the part
     of the text that is being parsed, and to give up where it would recurse too deep."""
 
     def located(state: StateInline, silent: bool) -> bool:
+        if state.src[state.pos] != first:
+            return False
         start, count, depth = state.pos, len(state.tokens), state.env.get("depth", 0)
         if depth >= _INLINE_NESTING:
             return False
