@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from generator import checks, graph, links, markdown, theme
+from generator import checks, graph, links, markdown, search, theme
 from generator.config import Config
 from generator.execution import notebook, verify
 from generator.execution.protocol import Executor, Report
@@ -25,6 +25,7 @@ from generator.model import (
     Missing,
     Note,
     OutPath,
+    Output,
     Parsed,
     Problem,
     Program,
@@ -39,7 +40,7 @@ from generator.model import (
 )
 from generator.pages import assemble
 from generator.pages.cell import figure_files
-from generator.pages.garden import Garden, out_of, preview_of, settled
+from generator.pages.garden import Garden, href, out_of, preview_of, settled
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -76,6 +77,8 @@ def build(
         files.update((page.out, theme.render(page, config)) for page in others)
         files.update(figure_files(garden.results.values()))
         files.update(theme.static_files())
+    with stage("search"):
+        files.update(search.files(workers.map(search_entry, list(garden.notes), garden)))
     with stage("graph"):
         files[OutPath("graph.json")] = checks.as_json(graph_document(garden)).encode()
     copies, clashes = _copies(garden, files)
@@ -231,6 +234,22 @@ def _note_files(garden: Garden, rendered: tuple[Rendered, ...]) -> dict[OutPath,
         files[out_of(slug)] = one.page.encode()
         files[preview_of(slug)] = one.preview.encode()
     return files
+
+
+def search_entry(slug: Slug, garden: Garden) -> search.Entry:
+    """What one note is found by: its own words, and those that its cells gave."""
+    result = garden.results.get(slug)
+    outputs = result.results if result else ()
+    texts = (text for outcome in outputs for output in outcome.outputs for text in _texts(output))
+    return search.entry(
+        garden.notes[slug], href("", out_of(slug)), garden.grades.get(slug, ""), " ".join(texts)
+    )
+
+
+def _texts(output: Output) -> tuple[str, ...]:
+    if output.kind == "error":
+        return output.name, output.text
+    return output.text, dict(output.data).get("text/plain", "")
 
 
 def _copies(garden: Garden, files: Mapping[OutPath, bytes]) -> tuple[dict[OutPath, str], tuple[Problem, ...]]:
