@@ -1,8 +1,35 @@
-"""Every benchmark: `python -m tests.bench`, with the options of `tests.bench.build`."""
+"""Every benchmark: `python -m tests.bench [NAME] [OPTIONS]`, with the options of that benchmark.
+
+Without a name all of them run, with what they do by default. None is a test: they print ratios against a
+baseline that is measured in the same run.
+"""
 
 from __future__ import annotations
 
-from tests.bench import build
+import importlib
+import pkgutil
+import runpy
+import sys
+
+import tests.bench
+
+NAMES = tuple(
+    sorted(
+        found.name
+        for found in pkgutil.iter_modules(tests.bench.__path__)
+        if found.name not in ("__main__", "gardens")
+        and hasattr(importlib.import_module(f"tests.bench.{found.name}"), "main")
+    )
+)
+
+
+def main(arguments: list[str]) -> None:
+    asked = arguments[:1] if arguments and arguments[0] in NAMES else []
+    for name in asked or NAMES:
+        print(f"\n== {name}\n", flush=True)
+        sys.argv = [name, *arguments[len(asked) :]] if asked else [name]
+        runpy.run_module(f"tests.bench.{name}", run_name="__main__", alter_sys=False)
+
 
 if __name__ == "__main__":
-    build.main()
+    main(sys.argv[1:])
