@@ -398,6 +398,8 @@ class _Rendering:
     def _raw_url(self, tag: str, attribute: str, url: str) -> str | None:
         """Called for each URL in raw HTML that survived: one inside the vault becomes a hole, and one that
         the page would load from another host is dropped."""
+        if tag in sanitize.DROPPED_WITH_CONTENT:
+            return None
         parts = _url_parts(url)
         if parts is None:
             if tag == "a":

@@ -3,10 +3,11 @@
 A case is a second-level heading (the claim) and fences of four backticks:
 
 * `md path=a.md` is a note, `asset path=x.png` an empty file;
-* `html page=a.html` is what stands in the body of that page, footnotes included; `part=head` or
-  `part=backlinks` shows another part of it, `page=previews/a.html` the preview;
+* `html page=a.html` is what stands in the body of that page, footnotes included; `part=head` or another
+  of `_PARTS` shows another part of it, `page=previews/a.html` the preview;
 * `problems` are the build's problems, one a line (no fence: there are none);
-* `files` are the files of the site that follow from the notes.
+* `files` are the pages and copied files that follow from the notes;
+* `absent` are words that no file of the site holds, one a line.
 
 `python -m tests.test_cases --update` writes what the generator now does into the files: read the diff. A new
 case needs only its notes; it gets the body of its first one.
@@ -98,7 +99,7 @@ def built(case: Case) -> Site:
 def shown(case: Case, site: Site) -> list[Fence]:
     """The fences of a case with what the generator made of it."""
     given = [fence for fence in case.fences if fence.kind in ("md", "asset")]
-    asked = [fence for fence in case.fences if fence.kind in ("html", "files")]
+    asked = [fence for fence in case.fences if fence.kind in ("html", "files", "absent")]
     if not asked:
         asked = [Fence("html", {"page": given[0].options["path"].removesuffix(".md") + ".html"}, "")]
     made = [Fence(fence.kind, fence.options, _content(fence, site)) for fence in asked]
@@ -110,7 +111,11 @@ def shown(case: Case, site: Site) -> list[Fence]:
 
 def _content(fence: Fence, site: Site) -> str:
     if fence.kind == "files":
-        return "".join(f"{path}\n" for path in sorted({*site.files, *site.copies} - _always()))
+        pages = {path for path in site.files if path.endswith(".html")}
+        return "".join(f"{path}\n" for path in sorted({*pages, *site.copies} - _always()))
+    if fence.kind == "absent":
+        everything = b"\n".join((path.encode() + b"\n" + data for path, data in site.files.items()))
+        return "".join(f"{word}\n" for word in fence.content.split() if word.encode() not in everything)
     page = site.files.get(OutPath(fence.options["page"]))
     if page is None:
         return "(there is no such page)\n"
@@ -130,13 +135,14 @@ _PARTS = {
     "body": r'<div class="note-body">\n(.*?)(?:\n</div>)?\s*(?=<section class="backlinks"|</article>)',
     "head": r'<header class="note-head">(.*?)</header>',
     "backlinks": r'(<section class="backlinks".*?</section>)\s*</article>',
-    "main": r"<main[^>]*>(.*)</main>",
-    "whole": r"(.*)",
+    "article": r"(<article.*?)</article>",
+    "moved": r'(<meta http-equiv="refresh"[^>]*>)',
+    "root": r"(<html[^>]*>)",
 }
 
 
 def part_of(page: str, part: str) -> str:
-    """A part of a page; previews and redirects are shown whole."""
+    """A part of a page; previews are shown whole."""
     if "<html" not in page:
         return page
     match = re.search(_PARTS[part], page, re.DOTALL)
