@@ -76,7 +76,7 @@ def build(
         files = _note_files(garden, rendered)
         files.update((page.out, theme.render(page, config)) for page in others)
         files.update(figure_files(garden.results.values()))
-        files.update(theme.static_files())
+        files.update(theme.static_files(any(note.diagrams for note in garden.notes.values())))
     with stage("search"):
         files.update(search.files(workers.map(search_entry, list(garden.notes), garden)))
     with stage("graph"):
@@ -108,11 +108,15 @@ def is_published(parsed: Parsed) -> bool:
 
 
 def _as_markdown(sources: tuple[Source, ...]) -> tuple[list[Source], list[Problem]]:
-    """Notebooks as the Markdown that they stand for."""
+    """Notebooks as the Markdown that they stand for. Of a pair that jupytext keeps in step, `x.md` and
+    `x.ipynb`, the Markdown is the note: the notebook is the same text once more."""
     texts, problems = [], []
+    paired = {source.path.removesuffix(".md") for source in sources if _is_paired(source)}
     for source in sources:
         if not source.path.endswith(".ipynb"):
             texts.append(source)
+            continue
+        if source.path.removesuffix(".ipynb") in paired:
             continue
         try:
             texts.append(replace(source, text=notebook.to_markdown(source.text)))
@@ -128,6 +132,11 @@ def _as_markdown(sources: tuple[Source, ...]) -> tuple[list[Source], list[Proble
                 )
             )
     return texts, problems
+
+
+def _is_paired(source: Source) -> bool:
+    """Whether a note has the head that jupytext writes."""
+    return source.path.endswith(".md") and source.text.startswith("---\n") and "\njupytext:" in source.text
 
 
 def _apart(parsed: list[Parsed]) -> tuple[tuple[Parsed, ...], list[Problem]]:

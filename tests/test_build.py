@@ -329,3 +329,24 @@ def test_junit_is_xml_with_a_case_for_each_note(tmp_path: Path) -> None:
 def test_no_colours_into_a_pipe(tmp_path: Path) -> None:
     run = garden(tmp_path, {"a.md": "[[nowhere]]"}).build()
     assert "\x1b" not in run.out + run.err
+
+
+def test_a_notebook_is_a_note_and_its_jupytext_twin_is_not_another(tmp_path: Path) -> None:
+    def notebook(text: str) -> str:
+        cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": text}]
+        return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+    head = "---\njupytext:\n  formats: md:myst,ipynb\n---\n"
+    made = garden(
+        tmp_path,
+        {
+            "alone.ipynb": notebook("# Alone\n\nSee [[paired]]."),
+            "paired.ipynb": notebook("# Twin"),
+            "paired.md": head + "# Paired\n",
+            "broken.ipynb": "{",
+        },
+    )
+    run = made.build("--format", "json")
+    assert run.codes() == ["notebook-invalid"]
+    assert [note["title"] for note in run.report["notes"]] == ["Alone", "Paired"]
+    assert made.page("paired.html").css_first(".backlink[data-source=alone]") is not None
