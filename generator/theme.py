@@ -35,8 +35,8 @@ CSP = "; ".join(
 )
 """The content security policy of every page; `frame-ancestors` is missing because `<meta>` cannot set it."""
 
-SHEETS = ("tokens", "page", "prose", "parts", "code", "print")
-"""The style sheets in cascade order: one file for the reader, six for whoever changes them."""
+SHEETS = ("tokens", "page", "prose", "parts", "search", "code", "print")
+"""The style sheets in cascade order: one file for the reader, seven for whoever changes them."""
 
 
 def render(page: Page, config: Config) -> bytes:

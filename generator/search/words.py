@@ -14,7 +14,9 @@ from functools import cache
 LONGEST = 40
 """A longer run of letters is several words: a checksum or a picture in base64 is no word of a vocabulary."""
 
-_ACCENTS = re.compile("[\u0300-\u036f]")
+_ACCENTS = re.compile("[\u0300-\u036f\ufe00-\ufe0f]")
+"""Diacritics, and what only chooses the looks of a character."""
+
 _SPECIAL = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i", "ς": "σ"}
 )
@@ -45,12 +47,13 @@ def words(text: str) -> list[str]:
         return _ASCII.findall(folded)
     found: list[str] = []
     for word in _letters().findall(folded.replace("_", " ")):
-        if word.isascii():
-            found.append(word)
-            continue
-        for run in _RUNS.findall(word):
-            found.extend(_bigrams(run) if _SPACELESS_AT.match(run) else [run])
+        for run in (word,) if word.isascii() else _RUNS.findall(word):
+            found.extend(_bigrams(run) if _SPACELESS_AT.match(run) else _pieces(run))
     return found
+
+
+def _pieces(run: str) -> list[str]:
+    return [run[i : i + LONGEST] for i in range(0, len(run), LONGEST)]
 
 
 def _bigrams(run: str) -> list[str]:
@@ -63,4 +66,4 @@ def _letters() -> re.Pattern[str]:
     Basic Multilingual Plane that are not folded away."""
     planes = (*range(0x0370, 0x3100), *range(0xA600, 0xAC00), *range(0xFB00, 0xFC00))
     marks = "".join(chr(code) for code in planes if unicodedata.category(chr(code))[0] == "M")
-    return re.compile(rf"[\w{marks}]{{1,{LONGEST}}}")
+    return re.compile(rf"[\w{marks}]+")
