@@ -163,6 +163,7 @@ class _Rendering:
     anchors: dict[str, int] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
     words: int = 0
+    diagrams: bool = False
     summary: str = ""
     contexts: int = 0
     no_embeds: bool = False
@@ -235,6 +236,7 @@ class _Rendering:
             kernel=properties.kernel or "python3",
             external=tuple(self.external),
             words=self.words,
+            diagrams=self.diagrams,
         )
 
     def _spans(self) -> Spans:
@@ -587,7 +589,10 @@ class _Rendering:
             self._report_foreign(f"the {name} block", _line_of(token))
         shown = highlight(token.content.rstrip("\n"), language)
         attributes = f' data-language="{escape(language)}"' if language else ""
-        return f'<pre class="highlight" tabindex="0"{attributes}{attribute}><code>{shown}</code></pre>\n'
+        if language == _DIAGRAM:
+            self.diagrams = True
+            return f'<figure class="mermaid"{attribute}>{_listing(attributes, shown)}</figure>\n'
+        return _listing(attributes + attribute, shown) + "\n"
 
     def _report_foreign(self, what: str, span: Span) -> None:
         if what not in self.foreign:
@@ -891,6 +896,7 @@ _HOLES: dict[str, Callable[[str], Hole]] = {
     "F": lambda payload: FootnoteHole(*map(int, payload.split(","))),
     "T": TagHole,
 }
+_DIAGRAM = "mermaid"  # the language of a fence that the reader's browser draws
 _FOREIGN_FENCES = frozenset({"dataview", "dataviewjs", "tasks", "query", "button", "excalidraw"})
 
 
@@ -901,6 +907,10 @@ _COMMENTS = re.compile(_COMMENT, re.DOTALL)
 
 
 # ---------------------------------------------------------------- small things
+
+
+def _listing(attributes: str, shown: str) -> str:
+    return f'<pre class="highlight" tabindex="0"{attributes}><code>{shown}</code></pre>'
 
 
 def _is_comment(token: Token) -> bool:

@@ -320,7 +320,8 @@ class Note:
     `body` holds the main text in `body[:main]` and the footnotes behind it.
     `properties` holds front matter that the generator does not interpret, as sorted pairs of key and
     text. `external` are the addresses outside the garden that it links to, in source order.
-    `summary` is a plain-text description: the property or the first paragraph.
+    `summary` is a plain-text description: the property or the first paragraph. `diagrams`: whether the note
+    has any, which the reader's browser draws.
     """
 
     path: str
@@ -347,6 +348,7 @@ class Note:
     kernel: str = "python3"
     external: tuple[str, ...] = ()
     words: int = 0
+    diagrams: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,14 +51,18 @@ def render(page: Page, config: Config) -> bytes:
     return html.encode()
 
 
-def static_files() -> dict[OutPath, bytes]:
-    """Everything a page loads, by its place in the site: one style sheet, scripts, fonts, icons, licences."""
+def static_files(diagrams: bool = False) -> dict[OutPath, bytes]:
+    """Everything a page loads, by its place in the site: one style sheet, scripts, fonts, icons, licences.
+
+    `diagrams`: whether there are any to draw, which takes a library larger than all the rest."""
     folder = _folder("static")
     sheets = [(folder / "css" / f"{name}.css").read_text("utf-8") for name in SHEETS]
     files = {OutPath("static/garden.css"): "\n".join((*sheets, math.stylesheet())).encode()}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if path.is_file() and relative.parts[0] != "css" and not path.name.startswith("."):
+        if relative.parts[0] == "css" or (relative.parts[0] == "vendor" and not diagrams):
+            continue
+        if path.is_file() and not path.name.startswith("."):
             files[OutPath(f"static/{relative.as_posix()}")] = path.read_bytes()
     return files
 

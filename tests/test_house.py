@@ -31,7 +31,8 @@ FOREIGN = {
 
 def committed() -> list[Path]:
     run = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
-    return [ROOT / name for name in run.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    names = [name for name in run.stdout.decode().split("\0") if name and not name.endswith(".min.js")]
+    return [ROOT / name for name in names if (ROOT / name).is_file()]  # the words of a library are not ours
 
 
 def text_of(path: Path) -> str:

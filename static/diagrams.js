@@ -1,0 +1,10 @@
+// Diagrams are drawn by a library of some size: this only looks whether there are any, and fetches it if so.
+find(document);
+document.addEventListener("note-added", (event) => find(event.target));
+
+async function find(root) {
+  const figures = root.querySelectorAll(".note figure.mermaid");
+  if (!figures.length) return;
+  const { draw } = await import("./vendor/mermaid/draw.js");
+  figures.forEach(draw);
+}
