@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import accumulate
+from zlib import crc32
 
 from generator.model import OutPath, Slug
 from generator.search.entry import DIGITS, Entry
@@ -145,18 +146,20 @@ def _vocabulary(names: Mapping[str, array[int]], words: Mapping[str, array[int]]
 def _stretches(found: Mapping[str, str]) -> Iterable[tuple[str, dict[str, str]]]:
     """The sorted words, cut into stretches of about equal size, each with the word that it begins at (the
     first begins before every word)."""
-    # A browser compares strings by their UTF-16 units.
-    ordered = sorted(found, key=lambda word: word.encode("utf-16-be"))
-    ends = [0, *accumulate(len(word) + len(found[word]) + 6 for word in ordered)]
+    keys = {word.encode("utf-16-be"): word for word in found}  # a browser compares strings by such units
+    in_order = sorted(keys)
+    ordered = [keys[key] for key in in_order]
+    ends = [0, *accumulate([len(word) + len(found[word]) + 6 for word in ordered])]
+    chances = [crc32(key) for key in in_order]
     start = 0
-    for stop in (*_cuts(ordered, ends, 0, len(ordered)), len(ordered)):
+    for stop in (*_cuts(chances, ends, 0, len(ordered)), len(ordered)):
         stretch = {word: found[word] for word in ordered[start:stop]}
         yield ordered[start] if start else "", stretch
         start = stop
 
 
-def _cuts(words: Sequence[str], ends: Sequence[int], start: int, stop: int) -> list[int]:
-    """Where to cut `words[start:stop]`, recursively.
+def _cuts(chances: Sequence[int], ends: Sequence[int], start: int, stop: int) -> list[int]:
+    """Where to cut the words from `start` to `stop`, recursively; `ends` are their weights, summed up.
 
     Within the middle half the cut is at the word with the smallest hash. So the places depend on the words
     there are, hardly on how heavy they are: a note edited elsewhere moves no cut.
@@ -166,12 +169,8 @@ def _cuts(words: Sequence[str], ends: Sequence[int], start: int, stop: int) -> l
         return []
     low = bisect_left(ends, ends[start] + weight // 4, start + 1, stop)
     high = max(low + 1, bisect_left(ends, ends[stop] - weight // 4, start + 1, stop))
-    cut = min(range(min(low, stop - 1), min(high, stop)), key=lambda i: _chance(words[i]))
-    return [*_cuts(words, ends, start, cut), cut, *_cuts(words, ends, cut, stop)]
-
-
-def _chance(word: str) -> bytes:
-    return blake2b(word.encode(), digest_size=8).digest()
+    cut = min(range(min(low, stop - 1), min(high, stop)), key=chances.__getitem__)
+    return [*_cuts(chances, ends, start, cut), cut, *_cuts(chances, ends, cut, stop)]
 
 
 def _file_name(word: str) -> str:

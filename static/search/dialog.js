@@ -14,6 +14,7 @@ const previews = new Map();
 let asked = 0; // the latest query: answers to earlier ones are dropped
 let answered = ""; // the query whose hits are shown
 let marks = [];
+let chosen = false; // by the reader, since the last letter
 let timer = 0;
 let peeking = 0;
 
@@ -82,12 +83,13 @@ function summary(count, query) {
 }
 
 function show(rows, text) {
+  const kept = chosen && selected()?.href; // an answer that comes late takes no choice away
   list.replaceChildren(...rows.map(hit));
   list.hidden = preview.hidden = !rows.length;
   list.scrollTop = 0;
   field.setAttribute("aria-expanded", String(rows.length > 0));
   say(text);
-  select(list.firstElementChild);
+  select([...list.children].find((link) => link.href === kept) ?? list.firstElementChild);
 }
 
 // ---------------------------------------------------------------- a hit
@@ -148,6 +150,7 @@ const selected = () => list.querySelector("[aria-selected=true]");
 
 function move(by) {
   const hits = [...list.children];
+  chosen = true;
   if (hits.length) select(hits[(hits.indexOf(selected()) + by + hits.length) % hits.length]);
 }
 
@@ -188,6 +191,7 @@ async function fragment(url) {
 // ---------------------------------------------------------------- what the reader does
 
 field.addEventListener("input", () => {
+  chosen = false;
   clearTimeout(timer);
   timer = setTimeout(ask, PAUSE);
 });

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import re
 import sys
 import tempfile
 import time
@@ -36,7 +37,9 @@ from generator.memo.team import available_jobs
 from generator.model import MessagePage, Note, OutPath, Page, Parsed, Slug, Source
 from tests.bench import gardens
 
-_SYLLABLES = "an be co da el fo gra hi in ju ke li mo ne or pra qui re si ta un ver wo xi yo za".split()
+_SYLLABLES = re.findall(
+    r"\w+", "an be co da el fo gra hi in ju ke li mo ne or pra qui re si ta un ver wo xi yo za"
+)
 _VOCABULARY = 200_000
 _LENGTH = 450
 
@@ -107,9 +110,8 @@ def report(chromium: Browser, name: str, notes: Sequence[Note]) -> None:
     middle = time.process_time()
     index = search.files(entries)
     end = time.process_time()
-    print(
-        f"\n{name}: {len(index)} files, {_kb(index.values())} kB, compressed {_kb(map(_gz, index.values()))} kB"
-    )
+    sizes = f"{_kb(index.values())} kB, compressed {_kb(map(_gz, index.values()))} kB"
+    print(f"\n{name}: {len(index)} files, {sizes}")
     print(f"  words of each note {middle - start:.2f} s, index {end - middle:.2f} s of one core")
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), {**theme.static_files(), **_front(), **index})
@@ -170,7 +172,7 @@ def measure(chromium: Browser, url: str, folder: Path, query: str, delay: int) -
     page.wait_for_load_state("networkidle")
     page.on("requestfinished", lambda request: asked.append(request.url))
     page.keyboard.press("/")
-    page.wait_for_function("document.activeElement.matches('dialog.search input')")
+    page.wait_for_selector("dialog.search input:focus")
     page.keyboard.type(query, delay=delay)
     page.wait_for_selector(".hit, .search-status:has-text('Nothing')")
     if delay:
