@@ -1,12 +1,14 @@
-// Shows diagrams in place of their sources. Each is drawn by a frame (frame.js) when it comes near the window.
-const FRAME = new URL("frame.html", import.meta.url).href;
-const FACE = new URL("../../fonts/garden-text-regular.woff2", import.meta.url).href;
+// Shows diagrams in place of their sources, each when it comes near the window: one hidden frame draws them all
+// (engine.js), and a frame in each figure shows its drawing (frame.js). The page only carries messages.
+const at = (name) => new URL(name, import.meta.url).href;
 const NEAR = "800px 0px";
 const HIGHEST = 20_000; // pixels; a frame may ask for no more
 
-const figures = new Map(); // the frame of each figure that has one
-let count = 0;
+const shown = new Map(); // figure → { frame, id }: its frame, and which answer of the engine it waits for
+let engine = null;
 let face = null; // a frame without an origin may not load the text face itself
+let diagrams = 0;
+let questions = 0;
 
 const observer = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
@@ -22,32 +24,60 @@ export function draw(figure) {
 }
 
 function begin(figure) {
-  const frame = document.createElement("iframe");
-  frame.setAttribute("sandbox", "allow-scripts");
-  frame.title = `Diagram ${++count}`;
-  frame.addEventListener("load", () => send(figure, frame)); // and again if its pane is moved
-  frame.src = FRAME;
-  figures.set(figure, frame);
+  const frame = framed("frame.html", `Diagram ${++diagrams}`);
+  shown.set(figure, { frame, id: 0 });
+  frame.addEventListener("load", () => ask(figure)); // and again if its pane is moved
   figure.append(frame);
 }
 
-async function send(figure, frame) {
-  face ??= fetch(FACE).then((answer) => (answer.ok ? answer.arrayBuffer() : null)).catch(() => null);
+function framed(name, title) {
+  const frame = document.createElement("iframe");
+  frame.setAttribute("sandbox", "allow-scripts");
+  frame.title = title;
+  frame.src = at(name);
+  return frame;
+}
+
+async function ask(figure) {
+  engine ??= started();
+  face ??= fetch(at("../../fonts/garden-text-regular.woff2")).then((it) => (it.ok ? it.arrayBuffer() : null)).catch(() => null);
+  const id = ++questions;
+  shown.get(figure).id = id;
   const source = figure.querySelector("code").textContent;
-  const message = { source, name: frame.title, ...look(figure), face: await face };
-  frame.contentWindow?.postMessage(message, "*"); // its origin is opaque, so it cannot be named
+  tell(await engine, { id, source, ...look(figure), face: await face });
+}
+
+function started() {
+  const frame = framed("engine.html", "Where diagrams are drawn");
+  frame.className = "mermaid-engine";
+  frame.tabIndex = -1;
+  const ready = new Promise((resolve) => { frame.addEventListener("load", () => resolve(frame), { once: true }); });
+  document.body.append(frame);
+  return ready;
+}
+
+// The origin of a sandboxed frame is opaque, so it cannot be named.
+function tell(frame, message) {
+  frame.contentWindow?.postMessage(message, "*");
 }
 
 // ---------------------------------------------------------------- what comes back
 
-addEventListener("message", (event) => {
-  for (const [figure, frame] of figures) {
-    if (event.source !== null && event.source === frame.contentWindow) return answered(figure, frame, event.data);
+addEventListener("message", async ({ source, data }) => {
+  if (source === null || typeof data !== "object" || data === null) return;
+  const drawing = source === (await engine)?.contentWindow;
+  for (const [figure, { frame, id }] of shown) {
+    if (drawing && data.id === id) await drawn(figure, frame, data);
+    else if (source === frame.contentWindow) fit(figure, frame, data);
   }
 });
 
-function answered(figure, frame, { height, title, error }) {
-  if (typeof error === "string") return fail(figure, frame, error);
+async function drawn(figure, frame, { svg, error }) {
+  if (typeof svg === "string") tell(frame, { svg, name: frame.title, dark: isDark(), face: await face });
+  else fail(figure, frame, String(error));
+}
+
+function fit(figure, frame, { height, title }) {
   if (!(height > 0)) return;
   if (typeof title === "string" && title) frame.title = title;
   frame.style.height = `${Math.min(Math.ceil(height), HIGHEST)}px`;
@@ -55,7 +85,7 @@ function answered(figure, frame, { height, title, error }) {
 }
 
 function fail(figure, frame, error) {
-  figures.delete(figure);
+  shown.delete(figure);
   frame.remove();
   delete figure.dataset.drawn;
   const sentence = document.createElement("figcaption");
@@ -101,9 +131,9 @@ const system = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
 
 function again() {
-  for (const [figure, frame] of figures) {
-    if (figure.isConnected) send(figure, frame);
-    else figures.delete(figure); // its pane was closed
+  for (const figure of shown.keys()) {
+    if (figure.isConnected) ask(figure);
+    else shown.delete(figure); // its pane was closed
   }
 }
 
