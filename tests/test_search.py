@@ -39,7 +39,7 @@ def posting(files: Files, family: str, word: str) -> dict[int, int]:
     """Flags by number of note, read as a browser reads them: the last stretch that begins before the word."""
     starts = json.loads(files[OutPath("search/index.json")])[family]
     start = max((one for one in starts if one <= word), default="")
-    name = "".join(c if c.isascii() else f"~{ord(c):x}" for c in start) or "-"
+    name = "".join(c if c.isascii() else f"-{ord(c):x}-" for c in start) or "-"
     stretch = json.loads(files.get(OutPath(f"search/{family}/{name}.json"), b"{}"))
     flags, _, steps = stretch.get(word, ",").partition(",")
     return dict(zip(numbers(steps), map(DIGITS.index, flags), strict=True))

@@ -174,5 +174,5 @@ def _cuts(chances: Sequence[int], ends: Sequence[int], start: int, stop: int) ->
 
 
 def _file_name(word: str) -> str:
-    """A word as the name of a file on every system; a dash for the stretch before all words."""
-    return "".join(c if c.isascii() else f"~{ord(c):x}" for c in word) or "-"
+    """A word as the name of a file on every system and host; a dash for the stretch before all words."""
+    return "".join(c if c.isascii() else f"-{ord(c):x}-" for c in word) or "-"

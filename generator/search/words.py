@@ -11,7 +11,7 @@ import re
 import unicodedata
 from functools import cache
 
-LONGEST = 40
+LONGEST = 32
 """A longer run of letters is several words: a checksum or a picture in base64 is no word of a vocabulary."""
 
 _ACCENTS = re.compile("[\u0300-\u036f\ufe00-\ufe0f]")

@@ -33,7 +33,9 @@ function read(path, missing) {
 
 const directory = () => read("index.json");
 
-const fileName = (word) => [...word].map((c) => (c > "\x7f" ? `~${c.codePointAt(0).toString(16)}` : c)).join("") || "-";
+const plain = (c) => (c > "\x7f" ? `-${c.codePointAt(0).toString(16)}-` : c);
+
+const fileName = (word) => [...word].map(plain).join("") || "-";
 
 const stretch = (family, start, missing) => read(`${family}/${encodeURIComponent(fileName(start))}.json`, missing);
 

@@ -162,6 +162,7 @@ def queries(entries: Sequence[search.Entry]) -> Iterator[tuple[str, str]]:
     yield "four words", " ".join((ranked[3], middle, title, long[0]))
     yield "exchanged", middle[:3] + middle[4] + middle[3] + middle[5:]
     yield "first letter", "w" + middle[1:]
+    yield "like no word", "wqxzvbkjw"
 
 
 def measure(chromium: Browser, url: str, folder: Path, query: str, delay: int) -> Measured:

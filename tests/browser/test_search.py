@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,6 +15,7 @@ from generator.config import Cells, Config
 from generator.execution.protocol import Report
 from generator.memo import Plain
 from generator.model import CellResult, Observation, Output, Program, ProgramResult, RunLog, Source, Vault
+from generator.search.words import fold, words
 
 pytestmark = pytest.mark.browser
 
@@ -38,6 +41,12 @@ Evaluation is a product. The **gaussian** kernel is one of many.
     "folder/Tending.md": "# Tending\n\n" + "Words to scroll past.\n\n" * 60 + "A rare word: quincunx.\n",
     "Crème brûlée.md": "# Crème brûlée\n\nSugar, burnt.\n",
     "共分散.md": "# 共分散行列\n\n多変量の確率変数の散らばりを表す。\n",
+    "Markup.md": "# Quirk of `<b onclick=x>`\n",
+    "five/a.md": "---\ntags: [quasar]\n---\n# Of the tag\n",
+    "five/b.md": "# Of the text\n\nA quasar, a quasar, and another quasar: four quasars with this quasar.\n",
+    "five/c.md": "# A quasar\n",
+    "five/d.md": "# Of the heading\n\n## On the quasar\n",
+    "five/e.md": "---\naliases: [Quasar]\n---\n# Of the alias\n",
     "Secret.md": "---\ndraft: true\n---\n# Secret quincunx\n",
 }
 
@@ -131,6 +140,18 @@ def test_what_stands_in_a_title_comes_before_what_stands_in_the_text(visit, buil
     expect(titles(page)).to_have_text(["Kernel trick", "Gaussian process"])
 
 
+def test_title_alias_heading_tag_and_text_count_in_this_order(visit, built) -> None:
+    page = opened(visit(built.url).page, "quasar")
+    order = ["A quasar", *(f"Of the {place}" for place in ("alias", "heading", "tag", "text"))]
+    expect(titles(page)).to_have_text(order)
+
+
+def test_a_title_is_text(visit, built) -> None:
+    page = opened(visit(built.url).page, "quirk")
+    expect(titles(page)).to_have_text("Quirk of <b onclick=x>")
+    assert page.locator(".hit b").count() == 0
+
+
 def test_a_draft_is_not_found(visit, built) -> None:
     page = opened(visit(built.url).page, "secret")
     expect(page.locator(".search-status")).to_have_text("Nothing found for “secret”.")
@@ -188,6 +209,21 @@ def test_what_was_sought_is_marked_on_the_page_and_scrolled_to(visit, built) -> 
     assert seen.complaints == []
 
 
+@pytest.mark.parametrize(
+    ("query", "marks"),
+    [
+        ("creme brul", ["Crème", "brûlée"]),
+        ("散らばり", ["散らばり"]),
+        ("evaluaton zyzzyva", ["Evaluation", "zyzzyva"]),
+    ],
+)
+def test_marks_are_words_as_the_page_writes_them(visit, built, query: str, marks: list[str]) -> None:
+    page = opened(visit(built.url).page, query)
+    expect(titles(page)).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator("article mark.found")).to_have_text(marks)
+
+
 def test_what_was_sought_is_marked_on_the_page_that_is_already_open(visit, built) -> None:
     page = visit(built.url + "folder/tending.html").page
     page.evaluate("window.same = true")
@@ -218,8 +254,8 @@ def test_nothing_of_the_index_is_fetched_before_its_first_use(visit, built) -> N
 
 def test_markup_in_a_query_is_text(visit, built) -> None:
     seen = visit(built.url)
-    page = opened(seen.page, "<img src=x onerror=alert(1)>")
-    expect(page.locator(".search-status")).to_contain_text("<img src=x onerror=alert(1)>")
+    page = opened(seen.page, "<img src=zq onerror=zq>")
+    expect(page.locator(".search-status")).to_contain_text("<img src=zq onerror=zq>")
     assert page.locator("dialog.search img").count() == 0
     assert seen.complaints == []
 
@@ -244,3 +280,63 @@ def test_without_script_there_is_no_button_that_does_nothing(visit, built) -> No
     page = visit(built.url, java_script_enabled=False).page
     expect(page.locator(".search-open")).to_be_hidden()
     expect(page.locator("a[href$='all.html']")).to_be_visible()
+
+
+# ---------------------------------------------------------------- both sides agree
+
+BLOCKS = (
+    (0x20, 0x17F), (0x370, 0x52F), (0x590, 0x6FF), (0x900, 0x97F), (0xE00, 0xE7F), (0x1E00, 0x1FFF),
+    (0x2010, 0x218F), (0x3040, 0x30FF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xFF00, 0xFF9F),
+    (0x1D400, 0x1D7FF), (0x20000, 0x200FF),
+)  # fmt: skip
+
+
+def gibberish(seed: int) -> str:
+    """Text of characters that were in Unicode before any browser or Python of today."""
+    chance = Random(seed)
+    drawn: list[str] = []
+    while len(drawn) < 120:
+        low, high = chance.choice(BLOCKS)
+        characters = (chr(chance.randint(low, high)) for _ in range(chance.randint(1, 6)))
+        drawn += [c for c in characters if unicodedata.category(c) != "Cn"]
+        drawn += chance.choice(["", " ", "-", "_", "\u0301"])
+    return "".join(drawn)
+
+
+def test_the_browser_cuts_a_query_into_the_words_that_the_index_has(visit, built) -> None:
+    page = visit(built.url).page
+    texts = [gibberish(seed) for seed in range(150)]
+    folded, parts = page.evaluate(
+        """async ([address, texts]) => {
+            const { fold, wanted } = await import(address);
+            return [texts.map(fold), texts.map((text) => wanted(text).flatMap((one) => one.parts))];
+        }""",
+        [built.url + "static/search/words.js", texts],
+    )
+    assert folded == [fold(text) for text in texts]
+    for text, asked in zip(texts, parts, strict=True):
+        assert set(asked) <= set(words(text))
+        assert len(set(asked)) > len(set(words(text))) / 3
+
+
+@pytest.mark.parametrize(
+    ("word", "other", "most", "prefix", "far"),
+    [
+        ("kernel", "kernel", 1, False, 0),
+        ("kernle", "kernel", 1, False, 1),
+        ("krnel", "kernel", 1, False, 1),
+        ("kernell", "kernel", 1, False, 1),
+        ("karnel", "kernel", 1, False, 1),
+        ("karnal", "kernel", 1, False, 2),
+        ("guassi", "gaussian", 1, False, 2),
+        ("guassi", "gaussian", 1, True, 1),
+        ("covarience", "covariance", 2, False, 1),
+        ("coveriense", "covariance", 2, False, 3),
+    ],
+)
+def test_slips_are_counted(visit, built, word: str, other: str, most: int, prefix: bool, far: int) -> None:
+    found = visit(built.url).page.evaluate(
+        "async ([address, ...rest]) => (await import(address)).distance(...rest)",
+        [built.url + "static/search/near.js", word, other, most, prefix],
+    )
+    assert found == far
