@@ -51,6 +51,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """What is made besides the notes' own pages. `mentions`: whether each note lists those that speak of it
+    without a link; `export`: whether all notes also go into one file, for machines."""
+
+    mentions: bool = True
+    export: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What the garden is: the part of the settings that its pages depend on.
 
@@ -68,6 +77,7 @@ class Config:
     ignore: tuple[str, ...] = ()
     cells: Cells = Cells()
     limits: Limits = Limits()
+    pages: Pages = Pages()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +226,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.note_bytes", _whole(1), help="bytes of a note"),
     Setting("limits.nesting", _whole(1), help="nested Markdown blocks"),
     Setting("limits.embed_depth", _whole(1), help="embeds within embeds"),
+    Setting("pages.mentions", _truth, help="whether notes list those that speak of them without a link"),
+    Setting("pages.export", _truth, help="whether all notes also go into one file, for machines"),
     Setting("jobs", _whole(0), "--jobs", "N", "processes at once (0: as many as the machine runs)", False),
     Setting("strict", _truth, "--strict", "", "warnings count as errors", False),
     Setting("fresh", _truth, "--fresh", "", "ignore all caches", False),
@@ -438,6 +450,7 @@ def _config(values: Mapping[str, Any]) -> Config:
         **part("", "title", "description", "base_url", "lang", "author", "html", "dates", "ignore"),
         cells=Cells(**part("cells.", "plain", "timeout", "note_timeout", "memory_mb")),
         limits=Limits(**part("limits.", "note_bytes", "nesting", "embed_depth")),
+        pages=Pages(**part("pages.", "mentions", "export")),
     )
 
 

@@ -614,7 +614,11 @@ class CellView:
 
 @dataclass(frozen=True, slots=True)
 class NotePage:
-    """Everything the template of a note needs."""
+    """Everything the template of a note needs.
+
+    `users` are the notes whose cells use this one's; `mentions` some of the `mention_count` notes that speak
+    of it without a link; `image` is an absolute address, or empty.
+    """
 
     slug: Slug
     title: str
@@ -632,6 +636,11 @@ class NotePage:
     backlinks: tuple[Backlink, ...]
     problems: tuple[Problem, ...]
     words: int = 0
+    users: tuple[Ref, ...] = ()
+    mentions: tuple[Backlink, ...] = ()
+    mention_count: int = 0
+    related: tuple[Ref, ...] = ()
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -651,13 +660,24 @@ class ListGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """A note that is linked to and not written: what it is called, and the notes that link to it."""
+
+    title: str
+    sources: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ListPage:
-    """A page that lists notes: one tag, all tags, all notes. `intro` is one plain sentence."""
+    """A page that lists notes: one tag, all tags, all notes. `intro` is one plain sentence; `ways` lead to
+    the other lists of the garden; `wishes` are the notes that are missing."""
 
     title: str
     intro: str
     groups: tuple[ListGroup, ...]
     children: tuple[Ref, ...] = ()
+    ways: tuple[Ref, ...] = ()
+    wishes: tuple[Wish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

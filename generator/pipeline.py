@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from generator import checks, graph, links, markdown, search, theme
+from generator import checks, graph, links, markdown, mentions, search, theme
 from generator.config import Config
 from generator.execution import notebook, verify
 from generator.execution.protocol import Executor, Report
@@ -20,6 +20,7 @@ from generator.model import (
     GRADES,
     Ambiguous,
     CellResult,
+    Found,
     FoundAsset,
     Grade,
     Missing,
@@ -41,6 +42,9 @@ from generator.model import (
 from generator.pages import assemble
 from generator.pages.cell import figure_files
 from generator.pages.garden import Garden, href, out_of, preview_of, settled
+
+_RELATED = 5
+_MENTIONS = 8
 
 Stage = Callable[[str], AbstractContextManager[object]]
 
@@ -64,6 +68,10 @@ def build(
         parsed, problems = read(vault, config, call)
     with stage("links"):
         garden = resolved(parsed, vault)
+        edges, missing = connections(garden)
+        garden = replace(garden, related=graph.related(garden.notes, edges, _RELATED))
+    with stage("mentions"):
+        garden = mentioned(garden, workers) if config.pages.mentions else garden
     with stage("cells"):
         garden = run(garden, executor, report)
     with stage("checks"):
@@ -80,7 +88,7 @@ def build(
     with stage("search"):
         files.update(search.files(workers.map(search_entry, list(garden.notes), garden)))
     with stage("graph"):
-        files[OutPath("graph.json")] = checks.as_json(graph_document(garden)).encode()
+        files[OutPath("graph.json")] = checks.as_json(graph_document(garden, edges, missing)).encode()
     copies, clashes = _copies(garden, files)
     shown = dict.fromkeys(problem for one in rendered for problem in one.problems)  # once, not once a page
     problems = (*problems, *shown, *clashes)
@@ -196,6 +204,20 @@ def run(garden: Garden, executor: Executor, report: Report | None = None) -> Gar
     return replace(garden, results=results, verdicts=verdicts, grades=grades)
 
 
+def mentioned(garden: Garden, workers: Caller) -> Garden:
+    """The garden with what its notes say of each other without a link."""
+    known = mentions.names(garden.notes.values())
+    found = workers.map(mentions_in, list(garden.notes), garden, known)
+    return replace(garden, mentions=mentions.gather(found, _MENTIONS))
+
+
+def mentions_in(slug: Slug, garden: Garden, known: mentions.Names) -> tuple[mentions.Mention, ...]:
+    """What one note says of those that it does not link to."""
+    targets = map(settled, garden.resolutions[slug])
+    linked = {found.slug for found in targets if isinstance(found, Found)}
+    return mentions.find(garden.notes[slug], known, linked)
+
+
 def programs_of(garden: Garden) -> tuple[Program, ...]:
     """The programs of all notes that have cells."""
     return tuple(_program(note, garden.spans[slug]) for slug, note in garden.notes.items() if note.cells)
@@ -284,8 +306,8 @@ def _home(config: Config) -> str:
     return config.base_url or "/"
 
 
-def graph_document(garden: Garden) -> dict[str, object]:
-    """`graph.json`, as the contract has it."""
+def connections(garden: Garden) -> tuple[list[graph.Edge], list[graph.Wanted]]:
+    """The links between notes, in source order: those that lead somewhere, and those that do not."""
     edges, missing = [], []
     for slug, note in garden.notes.items():
         lines = garden.spans[slug].links
@@ -295,6 +317,11 @@ def graph_document(garden: Garden) -> dict[str, object]:
                 missing.append(graph.Wanted(slug, span.line, link.target, found.near))
             elif not isinstance(found, FoundAsset):
                 edges.append(graph.Edge(slug, found.slug, link.kind, span.line, link.text or found.label))
+    return edges, missing
+
+
+def graph_document(garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted]) -> dict[str, object]:
+    """`graph.json`, as the contract has it."""
     return graph.document(tuple(garden.notes.values()), garden.grades, edges, missing)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from generator.model import Html, OutPath, Page
+from generator.pages.garden import address
 from generator.syntax import math
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def render(page: Page, config: Config) -> bytes:
         page=page,
         data=page.data,
         config=config,
+        address=address(config.base_url, page.out),
         assets=_part("assets", page.root, config),
         masthead=_part("masthead", page.root, config),
     )

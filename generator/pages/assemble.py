@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from generator import mentions
 from generator.config import Config
 from generator.model import (
     Backlink,
@@ -41,6 +43,7 @@ def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, 
     out = out_of(slug)
     shown = fill.shown_on(garden, slug, out, config.limits.embed_depth)
     body = fill.page_body(shown, note)
+    linked = _backlinks(garden, slug, shown)
     data = NotePage(
         slug=slug,
         title=note.title,
@@ -55,9 +58,14 @@ def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, 
         toc=_contents(note),
         body=body,
         footnotes=fill.page_footnotes(shown, note),
-        backlinks=_backlinks(garden, slug, shown),
+        backlinks=tuple(one for one in linked if one.kinds != ("uses",)),
         problems=tuple(p for p in (*garden.problems.get(slug, ()), *shown.problems) if p.severity == "error"),
         words=note.words,
+        users=tuple(one.source for one in linked if "uses" in one.kinds),
+        mentions=_mentions(garden, slug, shown),
+        mention_count=garden.mentions[slug].count if slug in garden.mentions else 0,
+        related=tuple(_ref(garden, other, shown.root) for other in garden.related.get(slug, ())),
+        image=_image(garden, note, config.base_url),
     )
     return (Page(out, "note", shown.root, data), _preview(garden, note, config)), tuple(shown.problems)
 
@@ -140,6 +148,30 @@ def _backlinks(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink,
         kinds = tuple(dict.fromkeys(note.links[i].kind for i in indices))
         found.append(Backlink(_ref(garden, source, shown.root), contexts, kinds))
     return tuple(found)
+
+
+def _mentions(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink, ...]:
+    """Notes that speak of this one without a link, and in what words."""
+    if slug not in garden.mentions:
+        return ()
+    return tuple(
+        Backlink(
+            _ref(garden, mention.source, shown.root),
+            (fill.passage(shown, source, mentions.context(source.body, mention)),),
+        )
+        for mention in garden.mentions[slug].shown
+        for source in (garden.notes[mention.source],)
+    )
+
+
+def _image(garden: Garden, note: Note, base_url: str) -> str:
+    """The absolute address of the picture that stands for a note elsewhere, where it is known."""
+    if note.image and re.match(r"https?://", note.image):
+        return note.image
+    for link, found in zip(note.links, map(settled, garden.resolutions[note.slug]), strict=True):
+        if base_url and ("key", "image") in link.options and isinstance(found, FoundAsset):
+            return href(base_url, found.path)
+    return ""
 
 
 # ---------------------------------------------------------------- lists

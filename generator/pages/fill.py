@@ -92,11 +92,17 @@ def context(shown: Shown, source: Note, place: Range, target: Slug) -> Html:
     return Html(_fill(_View(shown, source, "context", target=target), place))
 
 
+def passage(shown: Shown, source: Note, body: Body) -> Html:
+    """A passage of `source`, whose body it was cut out of: text and links only."""
+    return Html(_filled(_View(shown, source, "context"), body))
+
+
 def _fill(view: _View, place: Range) -> str:
-    body = view.note.body
-    return "".join(
-        piece if isinstance(piece, str) else _hole(view, piece) for piece in body[place.start : place.stop]
-    )
+    return _filled(view, view.note.body[place.start : place.stop])
+
+
+def _filled(view: _View, body: Body) -> str:
+    return "".join(piece if isinstance(piece, str) else _hole(view, piece) for piece in body)
 
 
 def _hole(view: _View, hole: object) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote
 
+from generator.mentions import Mentions
 from generator.model import (
     Ambiguous,
     Asset,
@@ -31,7 +32,8 @@ class Garden:
     """The published notes in path order, and what is known of each by its slug.
 
     `resolutions` are parallel to the note's links, `verdicts` to its cells. `backlinks` are pairs of
-    source and index of the link in it, in the order of the sources' paths.
+    source and index of the link in it, in the order of the sources' paths. `mentions` and `related` leave
+    out the notes that have none.
     """
 
     notes: Mapping[Slug, Note]
@@ -43,6 +45,8 @@ class Garden:
     grades: Mapping[Slug, Grade]
     problems: Mapping[Slug, tuple[Problem, ...]]
     assets: Mapping[str, Asset]
+    mentions: Mapping[Slug, Mentions] = field(default_factory=dict)
+    related: Mapping[Slug, tuple[Slug, ...]] = field(default_factory=dict)
 
 
 def out_of(slug: str) -> OutPath:
@@ -69,6 +73,11 @@ def href(root: str, out: str, anchor: str = "") -> str:
     """A relative URL, percent-encoded, from a page with `root` to a file of the site."""
     fragment = "#" + _quoted(anchor, "-._~!$&'()*+,;=:@/?") if anchor else ""
     return root + _quoted(out, "/-._~!$'()*+,;=@") + fragment
+
+
+def address(base_url: str, out: str) -> str:
+    """The absolute address of a page; "" where it is not known where the site will be."""
+    return href(base_url, "" if out == "index.html" else out) if base_url else ""
 
 
 @lru_cache(maxsize=1 << 16)  # a page names the same few addresses again and again

@@ -39,6 +39,9 @@ NOTES = {
     "far.md": "# Far\n\n" + "Word by word.\n\n" * 100 + FLOW,
     "titled.md": '# Titled\n\n```mermaid\npie\n  accTitle: What grows\n  "moss" : 2\n  "fern" : 1\n```\n',
     "two.md": f"# Two\n\n{FLOW}\n{FLOW}",
+    "wide.md": "# Wide\n\n```mermaid\nflowchart LR\n"
+    + "".join(f"s{n} --> s{n + 1}\n" for n in range(12))
+    + "```\n",
     "plain.md": "# Plain\n\nSee [[index]].",
 }
 
@@ -230,3 +233,14 @@ def test_the_library_comes_with_its_licence_and_its_version(drawn) -> None:
     version = re.search(r"Mermaid (\d+\.\d+\.\d+)", (vendor / "README.txt").read_text("utf-8"))
     assert version and f'"{version[1]}"' in (vendor / "mermaid.min.js").read_text("utf-8")
     assert "MIT License" in (vendor / "LICENSE").read_text("utf-8")
+
+
+def test_a_wide_drawing_stays_legible_and_scrolls_by_keyboard(visit, drawn) -> None:
+    seen = visit(drawn.url + "wide.html", viewport={"width": 390, "height": 844})
+    wait_for_drawing(seen)
+    drawing = frame(seen).locator("#drawing")
+    assert drawing.evaluate("(it) => it.scrollWidth > it.clientWidth")
+    drawing.focus()
+    seen.page.keyboard.press("ArrowRight")
+    drawing.evaluate("(it) => new Promise((done) => { if (it.scrollLeft) done(); else it.onscroll = done; })")
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 390

@@ -26,5 +26,6 @@ async function show({ svg, name, dark, face }) {
 }
 
 function tell() {
+  drawing.tabIndex = drawing.scrollWidth > drawing.clientWidth ? 0 : -1; // what scrolls must do so by keyboard, too
   if (title !== null) parent.postMessage({ title, height: drawing.offsetHeight }, "*");
 }
