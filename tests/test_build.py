@@ -205,6 +205,22 @@ def test_a_mismatch_says_what_was_expected(tmp_path: Path) -> None:
     assert "got 0.3333333333333333" in problem["message"]
 
 
+def test_a_hung_cell_and_one_without_memory_are_named_and_harm_no_other_note(tmp_path: Path) -> None:
+    notes = {
+        "hung.md": cell("while True:\n    pass", "label: loop", "timeout: 1"),
+        "large.md": cell("x = bytearray(20 << 30)", "label: hog"),
+        "fine.md": cell("1 + 1  # => 2"),
+    }
+    run = garden(tmp_path, notes, RUNS + "memory_mb = 2048\n").build("--format", "json")
+    assert run.code == 3
+    problems = {problem["code"]: problem for problem in run.report["problems"]}
+    assert set(problems) == {"cell-timeout", "cell-memory"}
+    assert (problems["cell-timeout"]["path"], problems["cell-timeout"]["line"]) == ("hung.md", 4)
+    assert (problems["cell-memory"]["path"], problems["cell-memory"]["line"]) == ("large.md", 3)
+    grades = {one["note"]: one["grade"] for one in run.report["cells"]}
+    assert grades == {"hung.md": "failed", "large.md": "failed", "fine.md": "matches"}
+
+
 def test_cells_run_once_and_prose_does_not_run_them_again(tmp_path: Path) -> None:
     text = "Words.\n\n" + cell("print(6 * 7)\n# => 42") + cell("2 + 2")
     made = garden(tmp_path, {"a.md": text}, RUNS)
