@@ -1,7 +1,9 @@
 // A copy button on every block of code that is shown. Without a clipboard there is no button.
-const blocks = navigator.clipboard ? document.querySelectorAll("pre.highlight") : [];
+import { onNotes } from "./notes.js";
 
-for (const pre of blocks) {
+if (navigator.clipboard) onNotes((root) => root.querySelectorAll("pre.highlight").forEach(equip));
+
+function equip(pre) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";

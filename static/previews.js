@@ -3,6 +3,7 @@
 // Cards form a stack: a link inside a card opens the next one, and a card closes after those above it.
 // What is shown is a fragment that the build made; ids in it are `data-anchor`, so they never
 // collide with those of the page. Works by delegation: pages and cards that appear later need no set-up.
+import { anchored, rebase } from "./notes.js";
 import { parse } from "./trust.js";
 
 const DELAY = 200; // before a card opens: a pointer that only passes by opens nothing
@@ -17,7 +18,9 @@ let closing = 0;
 let pending = null;
 let returning = false; // focus is going back to a link: no reason to open its card again
 
-const previewable = (target) => target.closest?.("a[data-preview], .footnote-ref > a, a[data-link='found'][href]");
+// A note that is open in a pane shows itself; see panes.js.
+const PREVIEWABLE = "a[data-preview]:not([data-open]), .footnote-ref > a, a[data-link='found'][href]:not([data-open])";
+const previewable = (target) => target.closest?.(PREVIEWABLE);
 
 // ---------------------------------------------------------------- what to show
 
@@ -47,20 +50,11 @@ async function load(url) {
     const answer = await fetch(url);
     if (!answer.ok) return null;
     const page = parse(await answer.text());
-    rebase(page, url);
+    rebase(page, url); // addresses in a fragment are relative to its own file
     return page.querySelector(".preview");
   } catch {
     fragments.delete(url); // offline now, perhaps not later
     return null;
-  }
-}
-
-// Addresses in a fragment are relative to its own file.
-function rebase(page, url) {
-  for (const name of ["href", "src", "poster", "data-preview"]) {
-    for (const element of page.querySelectorAll(`[${name}]`)) {
-      element.setAttribute(name, new URL(element.getAttribute(name), url).href);
-    }
   }
 }
 
@@ -88,8 +82,9 @@ function part(target) {
 }
 
 function footnote(link) {
-  if (link.pathname !== location.pathname) return null; // inside a card: the footnote is on another page
-  const note = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+  const home = link.closest(".pane")?.dataset.href ?? location.href;
+  if (link.pathname !== new URL(home).pathname) return null; // inside a card: the footnote is on another page
+  const note = anchored(link, link.hash);
   if (!note) return null;
   const box = document.createElement("div");
   box.className = "preview preview-body";
@@ -100,6 +95,9 @@ function footnote(link) {
 }
 
 // ---------------------------------------------------------------- opening and closing
+
+/** The link in the page itself that led to the card in which `node` is; null where it is in none. */
+export const originOf = (node) => (depthOf(node) ? cards[0].link : null);
 
 const depthOf = (node) => cards.findIndex((card) => card.element.contains(node)) + 1;
 
@@ -122,7 +120,7 @@ async function open(link, byKeyboard) {
 }
 
 /** Closes every card from `depth` up, the last one first. */
-function close(depth) {
+export function close(depth) {
   while (cards.length > depth) {
     const { element, link } = cards.pop();
     returning = true;
@@ -223,7 +221,7 @@ document.addEventListener("click", (event) => {
 
 // Scrolling means reading on, unless it was the keyboard that brought the link into view.
 addEventListener("scroll", (event) => {
-  if (event.target !== document || !cards.length) return;
+  if (!cards.length || event.target.closest?.(".preview-card")) return;
   if (cards[0].byKeyboard) for (const { element, link } of cards) place(element, link);
   else close(0);
 }, { capture: true, passive: true });

@@ -29,6 +29,14 @@
     else delete root.dataset.theme;
   }
 
+  function single() {
+    try {
+      return localStorage.getItem("garden-panes") === "off";
+    } catch {
+      return false;
+    }
+  }
+
   const current = () => root.dataset.theme || (system.matches ? "dark" : "light");
 
   function label(button) {
@@ -37,6 +45,9 @@
   }
 
   apply(remembered());
+
+  // A stack of notes is laid out as one from its first paint on; panes.js fetches the others.
+  if (new URLSearchParams(location.search).has("stackedNotes") && !single()) root.classList.add("stacked");
 
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.querySelector(".theme-toggle");

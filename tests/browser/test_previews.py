@@ -115,10 +115,19 @@ def test_ids_in_previews_never_collide_with_the_page(visit, garden, slug: str) -
 
 
 def test_links_in_a_preview_lead_where_they_lead_on_their_own_page(visit, garden) -> None:
+    page = visit(garden.url + "all.html").page
+    page.locator("a[data-slug='cholesky']").hover()
+    card(page).locator("a[data-slug='reverse']").click()
+    page.wait_for_url(garden.url + "reverse.html")
+
+
+def test_a_link_in_a_preview_opens_beside_the_note_that_the_preview_came_from(visit, garden) -> None:
     page = visit(garden.url + "gaussian.html").page
     page.locator(LINK).first.hover()
     card(page).locator("a[data-slug='reverse']").click()
-    page.wait_for_url(garden.url + "reverse.html")
+    expect(page.locator(".pane")).to_have_count(2)
+    expect(page.locator(CARD)).to_have_count(0)
+    assert page.url == garden.url + "gaussian.html?stackedNotes=reverse"
 
 
 @pytest.mark.parametrize("place", ["top", "bottom"])
