@@ -12,6 +12,7 @@ import json
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
 from itertools import accumulate
 from zlib import crc32
@@ -109,8 +110,7 @@ def _postings(found: Iterable[tuple[int, str, str]]) -> dict[str, array[int]]:
 
 def _encoded(postings: Mapping[str, array[int]]) -> dict[str, str]:
     """Of each word the flags of its notes, a comma, and the steps from each note's number to the next."""
-    steps = [_digits(step) for step in range(_COMMON)]
-    flags = DIGITS
+    steps, flags = _common_steps(), DIGITS
     encoded = {}
     for word, packed in postings.items():
         last = 0
@@ -122,6 +122,11 @@ def _encoded(postings: Mapping[str, array[int]]) -> dict[str, str]:
             parts.append(steps[step] if step < _COMMON else _digits(step))
         encoded[word] = f"{''.join([flags[one & 63] for one in packed])},{''.join(parts)}"
     return encoded
+
+
+@cache
+def _common_steps() -> tuple[str, ...]:
+    return tuple(map(_digits, range(_COMMON)))
 
 
 def _digits(number: int) -> str:
