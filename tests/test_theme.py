@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import posixpath
 import re
 import subprocess
 import sys
@@ -131,16 +132,19 @@ def test_every_file_that_a_page_loads_is_in_the_site(page: Page) -> None:
 
 
 def test_every_file_that_the_style_sheet_and_the_scripts_load_is_in_the_site() -> None:
-    files = theme.static_files()
+    files = theme.static_files(diagrams=True)
     css = files[OutPath("static/garden.css")].decode()
     assert "@import" not in css
-    used = [url for url in re.findall(r'url\("([^"]+)"\)', css) if not url.startswith("data:")]
-    assert used
-    scripts = {out: data.decode() for out, data in files.items() if out.endswith(".js")}
-    used += [
-        name.removeprefix("./") for text in scripts.values() for name in re.findall(r'from "(.+?)"', text)
-    ]
-    assert [name for name in used if f"static/{name}" not in files] == []
+    urls = [url for url in re.findall(r'url\("([^"]+)"\)', css) if not url.startswith("data:")]
+    used = [("static/garden.css", url) for url in urls]
+    for out, data in files.items():
+        if out.endswith(".js") and not out.endswith(".min.js"):
+            names = re.findall(r'(?:from |import\(|import )"(\.[^"]+)"', data.decode())
+            used += [(out, name) for name in names]
+    assert len(used) > len(urls) > 0
+    assert [
+        one for one in used if posixpath.normpath(f"{posixpath.dirname(one[0])}/{one[1]}") not in files
+    ] == []
 
 
 def test_every_font_comes_with_its_licence() -> None:
