@@ -697,14 +697,33 @@ class MessagePage:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphRow:
+    """A note and those it is linked with, either way; `more` are not named."""
+
+    note: Ref
+    near: tuple[Ref, ...]
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPage:
+    """The page of the map, and what it says in words. `rest` is how many notes the rows leave out."""
+
+    title: str
+    intro: str
+    rows: tuple[GraphRow, ...]
+    rest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A page to be rendered with `templates/<template>.html`. `root` is the relative path from the page to
     the site's root, ending in a slash or empty: `../`."""
 
     out: OutPath
-    template: Literal["note", "preview", "list", "redirect", "message"]
+    template: Literal["note", "preview", "list", "redirect", "message", "graph"]
     root: str
-    data: NotePage | PreviewPage | ListPage | RedirectPage | MessagePage
+    data: NotePage | PreviewPage | ListPage | RedirectPage | MessagePage | GraphPage
 
 
 # ---------------------------------------------------------------- the result of a build

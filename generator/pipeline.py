@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from generator import checks, graph, links, markdown, mentions, search, theme
+from generator import checks, feeds, graph, links, markdown, mentions, search, theme
 from generator.config import Config
 from generator.execution import notebook, verify
 from generator.execution.protocol import Executor, Report
@@ -39,7 +39,7 @@ from generator.model import (
     Vault,
     Verdict,
 )
-from generator.pages import assemble
+from generator.pages import assemble, atlas
 from generator.pages.cell import figure_files
 from generator.pages.garden import Garden, href, out_of, preview_of, settled
 
@@ -80,6 +80,8 @@ def build(
     with stage("pages"):
         rendered = workers.map(render_note, list(garden.notes), garden, config)
         others = list(assemble.other_pages(garden, _home(config)))
+        slugs = list(garden.notes) if config.pages.export else []
+        texts = workers.map(feeds.text_of, slugs, garden, config)
     with stage("theme"):
         files = _note_files(garden, rendered)
         files.update((page.out, theme.render(page, config)) for page in others)
@@ -87,8 +89,15 @@ def build(
         files.update(theme.static_files(any(note.diagrams for note in garden.notes.values())))
     with stage("search"):
         files.update(search.files(workers.map(search_entry, list(garden.notes), garden)))
+    with stage("feeds"):
+        listed = [page.out for page in others if page.template == "list"]
+        files.update(feeds.files(garden, config, listed, texts))
     with stage("graph"):
         files[OutPath("graph.json")] = checks.as_json(graph_document(garden, edges, missing)).encode()
+        linked = atlas.pairs(garden)
+        files[atlas.MAP] = atlas.document(garden, linked, call)
+        # A note of this name keeps its address.
+        files.setdefault(atlas.OUT, theme.render(atlas.page(garden, linked), config))
     copies, clashes = _copies(garden, files)
     shown = dict.fromkeys(problem for one in rendered for problem in one.problems)  # once, not once a page
     problems = (*problems, *shown, *clashes)

@@ -36,8 +36,8 @@ CSP = "; ".join(
 )
 """The content security policy of every page; `frame-ancestors` is missing because `<meta>` cannot set it."""
 
-SHEETS = ("tokens", "page", "prose", "parts", "panes", "search", "code", "print")
-"""The style sheets in cascade order: one file for the reader, eight for whoever changes them."""
+SHEETS = ("tokens", "page", "prose", "parts", "panes", "search", "graph", "code", "print")
+"""The style sheets in cascade order: one file for the reader, nine for whoever changes them."""
 
 
 def render(page: Page, config: Config) -> bytes:

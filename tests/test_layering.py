@@ -12,7 +12,7 @@ HOUSE = Path(__file__).parent.parent / "generator"
 
 FLOORS = {
     "__init__": 0, "model": 0,
-    "config": 1, "memo": 1, "disk": 1, "syntax": 1, "links": 1,
+    "config": 1, "memo": 1, "disk": 1, "syntax": 1, "links": 1, "layout": 1,
     "markdown": 2, "graph": 2, "search": 2, "mentions": 2, "execution": 2,
     "pages": 3,
     "theme": 4, "feeds": 4, "checks": 4,
@@ -29,6 +29,7 @@ LIBRARIES = {
     "mdit_py_plugins": {"markdown", "syntax"},
     "jinja2": {"theme"},
     "networkx": {"graph"},
+    "numpy": {"layout"},
     "jax": {"execution/worker"},
     "nbconvert": {"execution"},
     "nbclient": {"execution"},
