@@ -90,7 +90,7 @@ def build(
     with stage("search"):
         files.update(search.files(workers.map(search_entry, list(garden.notes), garden)))
     with stage("feeds"):
-        listed = [page.out for page in others if page.template == "list"]
+        listed = [page.out for page in others if page.template not in ("redirect", "message")]
         files.update(feeds.files(garden, config, listed, texts))
     with stage("graph"):
         files[OutPath("graph.json")] = checks.as_json(graph_document(garden, edges, missing)).encode()

@@ -49,6 +49,7 @@ def render(page: Page, config: Config) -> bytes:
         address=address(config.base_url, page.out),
         assets=_part("assets", page.root, config),
         masthead=_part("masthead", page.root, config),
+        footer=_part("footer", page.root, config),
     )
     return html.encode()
 

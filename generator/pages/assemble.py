@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from generator import mentions
 from generator.config import Config
@@ -12,8 +12,6 @@ from generator.model import (
     Backlink,
     FoundAsset,
     Html,
-    ListGroup,
-    ListPage,
     MessagePage,
     Note,
     NotePage,
@@ -28,11 +26,9 @@ from generator.model import (
     TocEntry,
     slugify,
 )
-from generator.pages import fill
+from generator.pages import fill, lists
 from generator.pages.garden import Garden, href, out_of, preview_of, root_of, settled, tag_slug
 
-ALL_NOTES = "all"
-ALL_TAGS = "tags/index"
 _TOC_DEPTH = 4
 
 
@@ -64,7 +60,7 @@ def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, 
         users=tuple(one.source for one in linked if "uses" in one.kinds),
         mentions=_mentions(garden, slug, shown),
         mention_count=garden.mentions[slug].count if slug in garden.mentions else 0,
-        related=tuple(_ref(garden, other, shown.root) for other in garden.related.get(slug, ())),
+        related=tuple(lists.note_ref(garden, other, shown.root) for other in garden.related.get(slug, ())),
         image=_image(garden, note, config.base_url),
     )
     return (Page(out, "note", shown.root, data), _preview(garden, note, config)), tuple(shown.problems)
@@ -73,7 +69,7 @@ def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, 
 def other_pages(garden: Garden, home: str) -> Iterator[Page]:
     """Lists, redirects and the 404: what depends only on titles, tags and addresses."""
     taken = {out_of(slug) for slug in garden.notes}
-    for page in (*_tag_pages(garden), _all_notes(garden, OutPath(ALL_NOTES + ".html")), *_front(garden)):
+    for page in (*lists.list_pages(garden), *_front(garden)):
         if page.out not in taken:
             taken.add(page.out)
             yield page
@@ -125,12 +121,6 @@ def _tag_ref(tag: str, root: str) -> Ref:
     return Ref(tag, href(root, tag_slug(tag) + ".html"))
 
 
-def _ref(garden: Garden, slug: Slug, root: str) -> Ref:
-    note = garden.notes[slug]
-    date = note.modified or note.created or ""
-    return Ref(note.title, href(root, out_of(slug)), slug, garden.grades.get(slug, ""), date=date)
-
-
 def _backlinks(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink, ...]:
     """Sources in path order; of each, the blocks around its links, in order and without repetition."""
     by_source: dict[Slug, list[int]] = defaultdict(list)
@@ -146,7 +136,7 @@ def _backlinks(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink,
                 places.setdefault(place)
         contexts: tuple[Html, ...] = tuple(fill.context(shown, note, place, slug) for place in places)
         kinds = tuple(dict.fromkeys(note.links[i].kind for i in indices))
-        found.append(Backlink(_ref(garden, source, shown.root), contexts, kinds))
+        found.append(Backlink(lists.note_ref(garden, source, shown.root), contexts, kinds))
     return tuple(found)
 
 
@@ -156,7 +146,7 @@ def _mentions(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink, 
         return ()
     return tuple(
         Backlink(
-            _ref(garden, mention.source, shown.root),
+            lists.note_ref(garden, mention.source, shown.root),
             (fill.passage(shown, source, mentions.context(source.body, mention)),),
         )
         for mention in garden.mentions[slug].shown
@@ -174,30 +164,7 @@ def _image(garden: Garden, note: Note, base_url: str) -> str:
     return ""
 
 
-# ---------------------------------------------------------------- lists
-
-
-def _by_title(refs: Iterable[Ref]) -> tuple[Ref, ...]:
-    return tuple(sorted(refs, key=lambda ref: (ref.title.casefold(), ref.slug)))
-
-
-def _all_notes(garden: Garden, out: OutPath) -> Page:
-    root = root_of(out)
-    groups: dict[str, list[Ref]] = defaultdict(list)
-    for slug, note in garden.notes.items():
-        groups[_initial(note.title)].append(_ref(garden, slug, root))
-    listed = tuple(ListGroup(initial, _by_title(groups[initial])) for initial in sorted(groups))
-    count = len(garden.notes)
-    return Page(out, "list", root, ListPage("All notes", _counted(count, "note") + ".", listed))
-
-
-def _initial(title: str) -> str:
-    first = title[:1].upper()
-    return first if first.isalpha() else "#"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+# ---------------------------------------------------------------- other pages
 
 
 def _front(garden: Garden) -> Iterator[Page]:
@@ -208,48 +175,7 @@ def _front(garden: Garden) -> Iterator[Page]:
             OutPath("index.html"), "redirect", "", RedirectPage(garden.notes[readme].title, out_of(readme))
         )
     else:
-        yield _all_notes(garden, OutPath("index.html"))
-
-
-def _tag_pages(garden: Garden) -> Iterator[Page]:
-    """One page for each tag and each tag above a nested one, and one for all tags."""
-    names: dict[str, str] = {}
-    tagged: dict[str, set[Slug]] = defaultdict(set)
-    for slug, note in garden.notes.items():
-        for tag in note.tags:
-            parts = [part for part in tag.split("/") if part]
-            for depth in range(1, len(parts) + 1):
-                name = "/".join(parts[:depth])
-                names.setdefault(tag_slug(name), name)
-                tagged[tag_slug(name)].add(slug)
-    below: dict[str, list[str]] = defaultdict(list)
-    for key in sorted(tagged):
-        below[key.rpartition("/")[0]].append(key)
-    for key in sorted(tagged):
-        yield _tag_page(garden, key, names, tagged, below[key])
-    out = OutPath(ALL_TAGS + ".html")
-    refs = tuple(_tag_count(key, names, tagged, root_of(out)) for key in sorted(tagged))
-    intro = _counted(len(refs), "tag") + "."
-    yield Page(out, "list", root_of(out), ListPage("Tags", intro, (ListGroup("", refs),) if refs else ()))
-
-
-def _tag_count(key: str, names: dict[str, str], tagged: dict[str, set[Slug]], root: str) -> Ref:
-    return Ref("#" + names[key], href(root, key + ".html"), count=len(tagged[key]))
-
-
-def _tag_page(
-    garden: Garden, key: str, names: dict[str, str], tagged: dict[str, set[Slug]], below: list[str]
-) -> Page:
-    out = OutPath(key + ".html")
-    root = root_of(out)
-    refs = _by_title(_ref(garden, slug, root) for slug in tagged[key])
-    data = ListPage(
-        "#" + names[key],
-        _counted(len(refs), "note") + " with this tag.",
-        (ListGroup("", refs),),
-        tuple(_tag_count(other, names, tagged, root) for other in below),
-    )
-    return Page(out, "list", root, data)
+        yield lists.all_notes(garden, OutPath("index.html"))
 
 
 def _redirects(garden: Garden, taken: set[OutPath]) -> Iterator[Page]:

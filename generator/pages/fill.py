@@ -87,6 +87,19 @@ def preview_body(shown: Shown, note: Note) -> Html:
     return Html(_fill(view, Range(0, note.main)))
 
 
+def body_elsewhere(garden: Garden, note: Note, base_url: str, deepest: int) -> Html:
+    """The main text of a note for a reader who is not in the garden: every link is absolute, no id is set."""
+    return preview_body(Shown(garden, Slug(""), base_url, deepest), note)
+
+
+def whole_elsewhere(
+    garden: Garden, note: Note, base_url: str, deepest: int
+) -> tuple[Html, tuple[FootnoteView, ...]]:
+    """The main text and the footnotes of a note, its links from `base_url` or, without, from the root."""
+    shown = Shown(garden, Slug(""), base_url, deepest)
+    return page_body(shown, note), page_footnotes(shown, note)
+
+
 def context(shown: Shown, source: Note, place: Range, target: Slug) -> Html:
     """The block around a link to `target` in `source`, that link marked."""
     return Html(_fill(_View(shown, source, "context", target=target), place))
