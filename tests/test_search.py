@@ -136,6 +136,7 @@ def test_what_a_cell_printed_finds_its_note_and_is_told_from_its_text() -> None:
         ("İstanbul", "istanbul"),
         ("한국어", "한국어"),
         ("ガ", "ガ"),
+        ("hy\u00adphen\u00adated", "hyphenated"),
     ],
 )
 def test_case_and_diacritics_are_folded(text: str, folded: str) -> None:

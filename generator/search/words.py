@@ -14,8 +14,8 @@ from functools import cache
 LONGEST = 32
 """A longer run of letters is several words: a checksum or a picture in base64 is no word of a vocabulary."""
 
-_ACCENTS = re.compile("[\u0300-\u036f\ufe00-\ufe0f]")
-"""Diacritics, and what only chooses the looks of a character."""
+_ACCENTS = re.compile("[\u00ad\u0300-\u036f\u200b-\u200d\ufe00-\ufe0f]")
+"""Diacritics; places for a hyphen; and what only chooses the looks of a character."""
 
 _SPECIAL = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i", "ς": "σ"}

@@ -14,7 +14,7 @@ export const WORD = /[\p{L}\p{N}\p{M}]+/gu;
 /** The text in small letters, without diacritics, every character in its plainest form. */
 export function fold(text) {
   return text.normalize("NFKD").toLowerCase()
-    .replace(/[\u0300-\u036f\ufe00-\ufe0f]/g, "")
+    .replace(/[\u00ad\u0300-\u036f\u200b-\u200d\ufe00-\ufe0f]/g, "")
     .replace(/[ßæœøđðþłıς]/g, (letter) => SPECIAL[letter])
     .normalize("NFC");
 }
