@@ -3,6 +3,7 @@ const SPECIAL = {
   ß: "ss", æ: "ae", œ: "oe", ø: "o", đ: "d", ð: "d", þ: "th", ł: "l", ı: "i", ς: "σ",
 };
 const LONGEST = 32;
+const MANY = 12; // words of a query: a pasted page is not asked for word by word
 const SPACELESS = "\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3040-\\u30ff\\u31f0-\\u31ff"
   + "\\u3400-\\u9fff\\uac00-\\ud7af\\uf900-\\ufaff\\u{20000}-\\u{3ffff}";
 const RUNS = new RegExp(`[${SPACELESS}]+|[^${SPACELESS}]+`, "gu");
@@ -34,13 +35,13 @@ export function wanted(query) {
   }
   const last = found.at(-1);
   if (last && last.parts.length === 1 && /[\p{L}\p{N}\p{M}]$/u.test(query)) last.prefix = true;
-  return found;
+  return found.slice(0, MANY);
 }
 
 function spaceless(run) {
   const characters = [...run];
   const pairs = characters.slice(1).map((character, i) => characters[i] + character);
-  return { text: run, prefix: pairs.length === 0, inside: true, parts: pairs.length ? pairs : [run] };
+  return { text: run, prefix: pairs.length === 0, inside: true, parts: pairs.length ? pairs.slice(0, MANY) : [run] };
 }
 
 function pieces(run) {

@@ -260,6 +260,14 @@ def test_markup_in_a_query_is_text(visit, built) -> None:
     assert seen.complaints == []
 
 
+def test_a_pasted_page_is_not_asked_for_word_by_word(visit, built) -> None:
+    seen = visit(built.url)
+    page = opened(seen.page)
+    page.locator("dialog.search input").fill("kernel trick " + " ".join(f"w{i}" for i in range(2000)))
+    expect(titles(page).first).to_have_text("Kernel trick")
+    assert len(seen.requests) < 60
+
+
 def test_a_lost_index_is_said_and_tried_again(visit, built) -> None:
     page = visit(built.url).page
     page.route("**/search/index.json", lambda route: route.abort())
@@ -316,7 +324,7 @@ def test_the_browser_cuts_a_query_into_the_words_that_the_index_has(visit, built
     assert folded == [fold(text) for text in texts]
     for text, asked in zip(texts, parts, strict=True):
         assert set(asked) <= set(words(text))
-        assert len(set(asked)) > len(set(words(text))) / 3
+        assert len(asked) > 5
 
 
 @pytest.mark.parametrize(
