@@ -1,0 +1,494 @@
+// A graph on a canvas: panned, zoomed, dragged, hovered.
+//
+// What takes long to draw (ten thousand notes with their links) is drawn in slices into a second canvas, and
+// while the reader moves, the latest finished picture moves with the pointer: every frame is cheap, and a
+// sharp picture follows as soon as one is ready. A small graph is finished within its first slice, so it is
+// always sharp.
+
+const SLICE = 7; // milliseconds of a frame that drawing may take
+const CHUNK = 250; // links drawn between two looks at the clock
+const LABELS = 70;
+const TRIES = 700; // labels considered in a frame
+const NEAR = 8; // pixels around a note that belong to it
+const MOVED = 4; // pixels that make a drag of a click
+
+/**
+ * Shows `graph` on `canvas` and returns `{fit, zoom, paint, set, select, stop}`. `style()` gives
+ * `{inks, of, hollow, ink, soft, paper, link, font, shown}` when asked (colours by kind, the kind of each note,
+ * which notes the filters leave); `open(i, event)` is called for a click, `hover(i)` when the pointer is on
+ * another note (-1: none). `wheel(event)` says whether the wheel zooms.
+ */
+export function view(canvas, graph, { style, open, hover, wheel, calm, centre = -1 }) {
+  const context = canvas.getContext("2d");
+  const byDegree = [...graph.near.keys()].sort((a, b) => graph.degree[b] - graph.degree[a] || a - b);
+  if (centre >= 0) byDegree.sort((a, b) => (b === centre) - (a === centre));
+  const large = graph.count + graph.from.length > 3000;
+  let width = 0;
+  let height = 0;
+  let dpr = 1;
+  let camera = { k: 1, x: 0, y: 0 }; // screen = world · k + (x, y)
+  let fitted = 1; // the k at which everything is seen
+  let styled = style();
+  let picture = null; // the latest finished one: { canvas, camera, version }
+  let overview = null; // the latest that shows everything
+  let work = null; // the one that is being drawn
+  let version = 0;
+  let over = -1;
+  let dimmed = 0; // from 0 to 1: how far all but the hovered note and its neighbours have faded
+  let asked = 0;
+  let last = 0;
+  let stopped = false;
+
+  // -------------------------------------------------------------- measures
+
+  const grown = () => Math.min(2.4, Math.max(0.5, Math.sqrt(camera.k / fitted))) * (large ? 0.62 : 1);
+  const radius = (i) => Math.min(11, 2.6 + 0.95 * Math.sqrt(graph.degree[i])) * (i === centre ? 1.25 : 1);
+  const size = (i) => radius(i) * grown();
+  const sx = (i, at = camera) => graph.x[i] * at.k + at.x;
+  const sy = (i, at = camera) => graph.y[i] * at.k + at.y;
+  const shown = (i) => !styled.shown || styled.shown[i];
+
+  function bounds() {
+    let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (let i = 0; i < graph.count; i++) {
+      left = Math.min(left, graph.x[i]);
+      right = Math.max(right, graph.x[i]);
+      top = Math.min(top, graph.y[i]);
+      bottom = Math.max(bottom, graph.y[i]);
+    }
+    return { left, top, right, bottom };
+  }
+
+  function whole() {
+    const { left, top, right, bottom } = bounds();
+    const margin = Math.min(56, width / 9);
+    const k = Math.min((width - 2 * margin) / Math.max(1e-6, right - left), (height - 1.4 * margin) / Math.max(1e-6, bottom - top));
+    const kept = Number.isFinite(k) && k > 0 && graph.count > 1 ? Math.min(k, largest()) : 1;
+    return { k: kept, x: width / 2 - ((left + right) / 2) * kept, y: height / 2 - ((top + bottom) / 2) * kept };
+  }
+
+  // Three notes need not fill a screen.
+  function largest() {
+    const { left, right, top, bottom } = bounds();
+    return (110 * Math.sqrt(graph.count)) / Math.max(1e-6, right - left, bottom - top);
+  }
+
+  // -------------------------------------------------------------- drawing
+
+  function* scene(pen, at) {
+    const faint = styled.shown ? 0.25 : 1;
+    const many = graph.from.length;
+    pen.lineWidth = large ? 0.6 : 0.9;
+    pen.strokeStyle = styled.soft;
+    pen.globalAlpha = (large ? Math.max(0.05, Math.min(0.4, 22 / Math.sqrt(many)) * Math.min(1.6, at.k / fitted) ** 0.5) : 0.42) * faint;
+    for (let start = 0; start < many; start += CHUNK) {
+      pen.beginPath();
+      for (let e = start; e < Math.min(many, start + CHUNK); e++) line(pen, graph.from[e], graph.to[e], at);
+      pen.stroke();
+      yield;
+    }
+    yield* dots(pen, at);
+  }
+
+  function line(pen, a, b, at) {
+    const [ax, ay, bx, by] = [sx(a, at), sy(a, at), sx(b, at), sy(b, at)];
+    if ((ax < 0 && bx < 0) || (ay < 0 && by < 0) || (ax > width && bx > width) || (ay > height && by > height)) return;
+    pen.moveTo(ax, ay);
+    pen.lineTo(bx, by);
+  }
+
+  function* dots(pen, at) {
+    for (let pass = styled.shown ? 0 : 1; pass < 2; pass++) {
+      pen.globalAlpha = pass ? 1 : 0.16;
+      for (let kind = 0; kind < styled.inks.length; kind++) {
+        let waiting = 0;
+        pen.beginPath();
+        for (let i = 0; i < graph.count; i++) {
+          if (styled.of[i] !== kind || shown(i) !== Boolean(pass)) continue;
+          const [x, y, r] = [sx(i, at), sy(i, at), size(i)];
+          if (x < -r || y < -r || x > width + r || y > height + r) continue;
+          pen.moveTo(x + r, y);
+          pen.arc(x, y, r, 0, 2 * Math.PI);
+          if (++waiting < 200) continue;
+          dab(pen, kind);
+          waiting = 0;
+          pen.beginPath();
+          yield;
+        }
+        dab(pen, kind);
+      }
+    }
+  }
+
+  function dab(pen, kind) {
+    pen.fillStyle = styled.hollow[kind] ? styled.paper : styled.inks[kind];
+    pen.fill();
+    pen.lineWidth = styled.hollow[kind] ? 1.5 : 1;
+    pen.strokeStyle = styled.hollow[kind] ? styled.inks[kind] : styled.paper;
+    if (!large || styled.hollow[kind]) pen.stroke();
+  }
+
+  function sheet() {
+    const made = document.createElement("canvas");
+    made.width = canvas.width;
+    made.height = canvas.height;
+    const pen = made.getContext("2d");
+    pen.setTransform(dpr, 0, 0, dpr, 0, 0);
+    return { canvas: made, pen };
+  }
+
+  const same = (a, b) => a && a.version === version && a.camera.k === b.k && a.camera.x === b.x && a.camera.y === b.y;
+
+  /** Draws on with the picture of the present view, for a slice; true if there is nothing left to draw. */
+  function advance(from) {
+    if (same(picture, camera)) return true;
+    if (!work || work.version !== version || (!same(work, camera) && !moving())) {
+      const { canvas: made, pen } = work?.canvas.width === canvas.width && work.canvas.height === canvas.height ? clean(work) : sheet();
+      work = { canvas: made, pen, camera, version, steps: scene(pen, camera) };
+    }
+    do {
+      if (work.steps.next().done) {
+        const spare = picture === overview ? null : picture;
+        picture = work;
+        work = spare && spare.canvas.width === canvas.width ? { ...spare, version: -1 } : null;
+        if (picture.camera.k <= fitted * 1.001 && (!overview || overview.version !== version)) overview = picture;
+        return same(picture, camera);
+      }
+    } while (performance.now() - from < SLICE);
+    return false;
+  }
+
+  // While the view moves, a picture begun is finished: it will be off by a little, which moving hides.
+  const moving = () => large && performance.now() - last < 120;
+
+  function clean(old) {
+    old.pen.clearRect(0, 0, width, height);
+    return old;
+  }
+
+  function put(from) {
+    const scale = camera.k / from.camera.k;
+    context.drawImage(from.canvas, camera.x - from.camera.x * scale, camera.y - from.camera.y * scale, width * scale, height * scale);
+  }
+
+  function frame(now) {
+    asked = 0;
+    if (stopped || !width) return;
+    const from = performance.now();
+    const ready = advance(from);
+    context.setTransform(dpr, 0, 0, dpr, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const fading = fade(now);
+    context.globalAlpha = 1 - 0.8 * dimmed;
+    // Beyond the edges of the latest picture the overview shows, blurred, rather than nothing.
+    if (picture && overview && overview !== picture && !same(picture, camera) && overview.version === version) {
+      const scale = camera.k / picture.camera.k;
+      const [x, y] = [camera.x - picture.camera.x * scale, camera.y - picture.camera.y * scale];
+      context.save();
+      context.beginPath();
+      context.rect(0, 0, width, height);
+      context.rect(x, y, width * scale, height * scale);
+      context.clip("evenodd");
+      put(overview);
+      context.restore();
+    }
+    if (picture) put(picture);
+    context.globalAlpha = 1;
+    if (over >= 0 && dimmed > 0) lit(over);
+    labels();
+    if (!ready || fading) paint();
+  }
+
+  let faded = 0;
+  function fade(now) {
+    const wanted = over >= 0 ? 1 : 0;
+    const step = calm() ? 1 : Math.min(1, (now - faded) / 140);
+    faded = now;
+    if (dimmed === wanted) return false;
+    dimmed = wanted > dimmed ? Math.min(1, dimmed + step) : Math.max(0, dimmed - step);
+    return dimmed !== wanted;
+  }
+
+  /** A note, its links and its neighbours, above the others. */
+  function lit(i) {
+    context.globalAlpha = dimmed;
+    context.strokeStyle = styled.link;
+    context.lineWidth = 1.1;
+    context.globalAlpha = dimmed * (graph.degree[i] > 150 ? 0.35 : 0.75);
+    context.beginPath();
+    for (const j of graph.near[i]) line(context, i, j, camera);
+    context.stroke();
+    context.globalAlpha = dimmed;
+    for (const j of [...graph.near[i], i]) {
+      const [x, y] = [sx(j), sy(j)];
+      if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
+      context.beginPath();
+      context.arc(x, y, size(j) + (j === i ? 1 : 0), 0, 2 * Math.PI);
+      dab(context, styled.of[j]);
+    }
+    ring(i);
+    context.globalAlpha = 1;
+  }
+
+  function ring(i) {
+    context.strokeStyle = styled.link;
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.arc(sx(i), sy(i), size(i) + 3.5, 0, 2 * Math.PI);
+    context.stroke();
+  }
+
+  // -------------------------------------------------------------- labels
+
+  /** Names by importance, each where no other is in its way; more of them the closer one looks. */
+  function labels() {
+    if (centre >= 0 && over < 0) ring(centre);
+    const focus = over >= 0 ? [over, ...[...graph.near[over]].sort((a, b) => graph.degree[b] - graph.degree[a])] : null;
+    const taken = [];
+    let placed = 0;
+    let tried = 0;
+    const most = large ? Math.min(LABELS, 14 + 10 * (camera.k / fitted)) : LABELS;
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    for (const i of focus ?? byDegree) {
+      if (placed >= most || tried > TRIES) break;
+      if (!focus && !shown(i)) continue;
+      const [x, y] = [sx(i), sy(i)];
+      if (x < 0 || y < 0 || x > width || y > height) continue;
+      tried += 1;
+      if (name(i, x, y, taken, i === over || i === centre)) placed += 1;
+    }
+  }
+
+  const widths = new Map();
+
+  function name(i, x, y, taken, strong) {
+    const title = graph.titles[i].length > 42 ? `${graph.titles[i].slice(0, 40).trimEnd()}…` : graph.titles[i];
+    const px = strong ? 15 : Math.min(14, 11.5 + 0.16 * Math.sqrt(graph.degree[i]) * 2);
+    const font = `${strong ? "italic " : ""}${px.toFixed(1)}px ${styled.font}`;
+    const known = `${title} ${font}`;
+    context.font = font;
+    if (!widths.has(known)) widths.set(known, context.measureText(title).width);
+    const w = widths.get(known);
+    const gap = size(i) + 5;
+    const places = [[x + gap, y], [x - gap - w, y], [x - w / 2, y + gap + px * 0.5], [x - w / 2, y - gap - px * 0.5]];
+    for (const [left, middle] of places) {
+      const box = [left - 3, middle - px * 0.6, left + w + 3, middle + px * 0.6];
+      if (!strong && (box[0] < 2 || box[2] > width - 2 || box[1] < 2 || box[3] > height - 2)) continue;
+      if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
+      taken.push(box, [x - gap + 4, y - gap + 4, x + gap - 4, y + gap - 4]);
+      context.strokeStyle = styled.paper;
+      context.globalAlpha = 0.86;
+      context.lineWidth = 3.5;
+      context.strokeText(title, left, middle);
+      context.globalAlpha = 1;
+      context.fillStyle = strong ? styled.strong : styled.ink;
+      context.fillText(title, left, middle);
+      return true;
+    }
+    return false;
+  }
+
+  // -------------------------------------------------------------- moving the view
+
+  function paint() {
+    if (!asked && !stopped) asked = requestAnimationFrame(frame);
+  }
+
+  function look(next) {
+    const k = Math.min(Math.max(next.k, fitted * 0.5), fitted * (large ? 60 : 12));
+    camera = { ...next, k };
+    last = performance.now();
+    paint();
+    // The last picture of a movement is drawn when it has ended.
+    if (large) setTimeout(paint, 140);
+  }
+
+  function about(x, y, factor) {
+    const k = Math.min(Math.max(camera.k * factor, fitted * 0.5), fitted * (large ? 60 : 12));
+    const scale = k / camera.k;
+    look({ k, x: x - (x - camera.x) * scale, y: y - (y - camera.y) * scale });
+  }
+
+  let gliding = 0;
+  function glide(to) {
+    cancelAnimationFrame(gliding);
+    if (calm()) return look(to);
+    const start = { ...camera };
+    const begun = performance.now();
+    const step = (now) => {
+      const t = Math.min(1, Math.max(0, (now - begun) / 260));
+      const eased = 1 - (1 - t) ** 3;
+      const k = start.k * (to.k / start.k) ** eased;
+      const share = to.k === start.k ? eased : (k - start.k) / (to.k - start.k);
+      look({ k, x: start.x + (to.x - start.x) * share, y: start.y + (to.y - start.y) * share });
+      if (t < 1 && !stopped) gliding = requestAnimationFrame(step);
+    };
+    gliding = requestAnimationFrame(step);
+  }
+
+  function zoom(factor) {
+    const k = Math.min(Math.max(camera.k * factor, fitted * 0.5), fitted * (large ? 60 : 12));
+    const scale = k / camera.k;
+    glide({ k, x: width / 2 - (width / 2 - camera.x) * scale, y: height / 2 - (height / 2 - camera.y) * scale });
+  }
+
+  function resize() {
+    const box = canvas.getBoundingClientRect();
+    if (!box.width || (box.width === width && box.height === height && devicePixelRatio === dpr)) return;
+    const centred = width ? { x: (width / 2 - camera.x) / camera.k, y: (height / 2 - camera.y) / camera.k, zoom: camera.k / fitted } : null;
+    [width, height, dpr] = [box.width, box.height, devicePixelRatio];
+    canvas.width = Math.round(width * dpr);
+    canvas.height = Math.round(height * dpr);
+    const all = whole();
+    fitted = all.k;
+    camera = all;
+    if (centred && Math.abs(centred.zoom - 1) > 0.01) {
+      const k = fitted * centred.zoom;
+      camera = { k, x: width / 2 - centred.x * k, y: height / 2 - centred.y * k };
+    }
+    version += 1;
+    picture = overview = work = null;
+    if (asked) cancelAnimationFrame(asked);
+    frame(performance.now());
+  }
+
+  // -------------------------------------------------------------- pointers and keys
+
+  const pointers = new Map();
+  let drag = null; // { x, y, note, moved, camera, pinch }
+
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  };
+
+  function hit({ x, y }, slack = NEAR) {
+    let best = -1;
+    let nearest = Infinity;
+    for (let i = 0; i < graph.count; i++) {
+      if (!shown(i)) continue;
+      const away = Math.hypot(sx(i) - x, sy(i) - y) - size(i);
+      if (away < nearest) [best, nearest] = [i, away];
+    }
+    return nearest <= slack ? best : -1;
+  }
+
+  function point(i) {
+    if (i === over) return;
+    over = i;
+    canvas.classList.toggle("pointing", i >= 0);
+    hover(i);
+    faded = performance.now();
+    paint();
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    const place = at(event);
+    pointers.set(event.pointerId, place);
+    canvas.setPointerCapture(event.pointerId);
+    cancelAnimationFrame(gliding);
+    if (pointers.size === 2) drag = { pinch: spread(), moved: true, note: -1 };
+    else drag = { ...place, note: hit(place, event.pointerType === "touch" ? 16 : NEAR), moved: false };
+  });
+
+  const spread = () => {
+    const [a, b] = [...pointers.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, far: Math.hypot(a.x - b.x, a.y - b.y) || 1 };
+  };
+
+  canvas.addEventListener("pointermove", (event) => {
+    const place = at(event);
+    if (!pointers.has(event.pointerId)) return event.pointerType === "touch" ? undefined : point(hit(place));
+    const before = pointers.get(event.pointerId);
+    pointers.set(event.pointerId, place);
+    if (!drag) return undefined;
+    if (drag.pinch) {
+      const now = spread();
+      about(now.x, now.y, now.far / drag.pinch.far);
+      look({ ...camera, x: camera.x + now.x - drag.pinch.x, y: camera.y + now.y - drag.pinch.y });
+      drag.pinch = now;
+    } else if (drag.moved || Math.hypot(place.x - drag.x, place.y - drag.y) > MOVED) {
+      drag.moved = true;
+      if (drag.note >= 0) move(drag.note, place);
+      else look({ ...camera, x: camera.x + place.x - before.x, y: camera.y + place.y - before.y });
+    }
+    return undefined;
+  });
+
+  function move(i, place) {
+    graph.x[i] = (place.x - camera.x) / camera.k;
+    graph.y[i] = (place.y - camera.y) / camera.k;
+    point(i);
+    if (!large) version += 1; // a large one is drawn anew when the note is let go
+    paint();
+  }
+
+  function release(event) {
+    if (!pointers.delete(event.pointerId) || !drag) return;
+    const { note, moved } = drag;
+    if (pointers.size) {
+      drag = { ...[...pointers.values()][0], note: -1, moved: true };
+      return;
+    }
+    drag = null;
+    if (moved && note >= 0) {
+      version += 1;
+      paint();
+    }
+    if (!moved && event.type === "pointerup" && note >= 0) open(note, event);
+  }
+  canvas.addEventListener("pointerup", release);
+  canvas.addEventListener("pointercancel", release);
+  canvas.addEventListener("pointerleave", () => { if (!drag) point(-1); });
+
+  canvas.addEventListener("wheel", (event) => {
+    if (!wheel(event)) return;
+    event.preventDefault();
+    cancelAnimationFrame(gliding);
+    const { x, y } = at(event);
+    const lines = event.deltaMode === 1 ? 16 : 1;
+    about(x, y, Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0022)));
+  }, { passive: false });
+
+  const STEPS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
+  canvas.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = STEPS[event.key];
+    if (step) look({ ...camera, x: camera.x + step[0], y: camera.y + step[1] });
+    else if (event.key === "+" || event.key === "=") zoom(1.4);
+    else if (event.key === "-") zoom(1 / 1.4);
+    else if (event.key === "0") glide(whole());
+    else return;
+    event.preventDefault();
+    event.stopPropagation(); // arrows and letters mean other things outside the map
+  });
+
+  const sizes = new ResizeObserver(resize);
+  sizes.observe(canvas);
+  resize();
+
+  return {
+    fit: () => glide(whole()),
+    zoom,
+    paint,
+    /** Colours, kinds or filters have changed. */
+    restyle() {
+      styled = style();
+      version += 1;
+      paint();
+    },
+    /** Brings a note into the middle, lit. */
+    select(i) {
+      const k = Math.max(camera.k, fitted * (large ? 6 : 1.5));
+      glide({ k, x: width / 2 - graph.x[i] * k, y: height / 2 - graph.y[i] * k });
+      point(i);
+    },
+    placeOf: (i) => ({ x: sx(i), y: sy(i), size: size(i) }),
+    stop() {
+      stopped = true;
+      sizes.disconnect();
+    },
+  };
+}
