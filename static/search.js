@@ -4,8 +4,12 @@ const KEY = "garden-search";
 for (const button of document.querySelectorAll(".search-open")) button.hidden = false;
 
 async function open() {
-  const dialog = await import("./search/dialog.js");
-  dialog.open();
+  try {
+    const dialog = await import("./search/dialog.js");
+    dialog.open();
+  } catch {
+    location.assign(new URL("../all.html", import.meta.url)); // the list of all notes needs nothing more
+  }
 }
 
 const isField = (target) => target.closest?.("input, textarea, select, [contenteditable]");

@@ -278,6 +278,13 @@ def test_a_lost_index_is_said_and_tried_again(visit, built) -> None:
     expect(titles(page)).to_have_count(2)
 
 
+def test_where_the_dialog_cannot_be_fetched_the_list_of_all_notes_opens(visit, built) -> None:
+    page = visit(built.url + "folder/tending.html").page
+    page.route("**/search/dialog.js", lambda route: route.abort())
+    page.locator(".search-open").click()
+    page.wait_for_url(built.url + "all.html")
+
+
 @pytest.mark.parametrize("place", ["", "folder/tending.html", "tags/learning/methods.html", "all.html"])
 def test_search_works_from_every_depth(visit, built, place: str) -> None:
     page = opened(visit(built.url + place).page, "brûlée")
