@@ -355,11 +355,16 @@ function stays(link, pane) {
 }
 
 function clicked(event) {
+  const covered = event.target.closest?.("[data-obstructed]");
+  if (covered && plain(event)) {
+    event.preventDefault();
+    enter(covered);
+    return;
+  }
   const link = event.target.closest?.("a[href]");
   const pane = link && inside(link);
   if (!pane || !plain(event) || link.hasAttribute("download") || !["", "_self"].includes(link.target)) return;
-  if (link.matches(".spine")) enter(pane);
-  else if (link.matches(".pane-alone")) alone(pane);
+  if (link.matches(".pane-alone")) alone(pane);
   else if (stays(link, pane) && pane.contains(link)) {
     if (!stacked() && !pane.dataset.ids) return; // the page as it came: the browser knows the way
     arrive(pane, link.hash);
