@@ -67,10 +67,18 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     return { k: kept, x: width / 2 - ((left + right) / 2) * kept, y: height / 2 - ((top + bottom) / 2) * kept };
   }
 
+  /** A map may be somewhat wider than it was drawn, to fill a wide canvas; where it lies stays the same. */
+  function stretch() {
+    const { left, top, right, bottom } = bounds();
+    const factor = (canvas.clientWidth / Math.max(1, canvas.clientHeight)) * ((bottom - top) / Math.max(1e-6, right - left));
+    if (!(factor > 1)) return;
+    for (let i = 0; i < graph.count; i++) graph.x[i] *= Math.min(1.8, factor);
+  }
+
   // Three notes need not fill a screen.
   function largest() {
     const { left, right, top, bottom } = bounds();
-    return (110 * Math.sqrt(graph.count)) / Math.max(1e-6, right - left, bottom - top);
+    return (190 * Math.sqrt(graph.count)) / Math.max(1e-6, right - left, bottom - top);
   }
 
   // -------------------------------------------------------------- drawing
@@ -244,7 +252,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   function labels() {
     if (centre >= 0 && over < 0) ring(centre);
     const focus = over >= 0 ? [over, ...[...graph.near[over]].sort((a, b) => graph.degree[b] - graph.degree[a])] : null;
-    const taken = [];
+    const taken = large ? [] : [...graph.near.keys()].map(spot);
     let placed = 0;
     let tried = 0;
     const most = large ? Math.min(LABELS, 14 + 10 * (camera.k / fitted)) : LABELS;
@@ -259,6 +267,11 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       if (name(i, x, y, taken, i === over || i === centre)) placed += 1;
     }
   }
+
+  const spot = (i) => {
+    const [x, y, r] = [sx(i), sy(i), size(i)];
+    return Object.assign([x - r, y - r, x + r, y + r], { note: i });
+  };
 
   const widths = new Map();
 
@@ -275,8 +288,9 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     for (const [left, middle] of places) {
       const box = [left - 3, middle - px * 0.6, left + w + 3, middle + px * 0.6];
       if (!strong && (box[0] < 2 || box[2] > width - 2 || box[1] < 2 || box[3] > height - 2)) continue;
-      if (taken.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
-      taken.push(box, [x - gap + 4, y - gap + 4, x + gap - 4, y + gap - 4]);
+      if (taken.some((other) => other.note !== i && box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
+      taken.push(box);
+      if (large) taken.push(spot(i));
       context.strokeStyle = styled.paper;
       context.globalAlpha = 0.86;
       context.lineWidth = 3.5;
@@ -465,6 +479,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     event.stopPropagation(); // arrows and letters mean other things outside the map
   });
 
+  stretch();
   const sizes = new ResizeObserver(resize);
   sizes.observe(canvas);
   resize();
