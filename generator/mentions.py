@@ -6,7 +6,7 @@ What counts as a mention:
 * as whole words, the longest first: in “Forward mode of a map” that title is meant, “Forward mode” is not;
 * with a space or a hyphen between two words;
 * in any case, except that short names and names all in capitals (`Set`, `JAX`) must be written as they are;
-* never a name that two notes have (nobody could say which is meant), nor one of digits alone.
+* never a name that two notes have (nobody could say which is meant), nor a single letter or digits alone.
 
 Names are looked up in a tree of their words, and a text is read once: the work grows with the text, not with
 text times names.
@@ -104,7 +104,7 @@ def _form(form: Literal["NFC", "NFD"], name: str) -> str:
 
 
 def _says_something(name: str) -> bool:
-    return sum(map(str.isalnum, name)) > 1 and not name.isdecimal()
+    return len(name) > 1 and any(map(str.isalnum, name)) and not name.isdecimal()
 
 
 def _plant(root: Names, name: str, slug: Slug) -> None:

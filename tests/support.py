@@ -6,12 +6,52 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
+
+from generator import memo, pipeline
+from generator.config import Config
+from generator.model import Asset, CellResult, Program, ProgramResult, Source, Vault
+
+# The build itself, without a process or a disk: for what is to be seen in pages alone.
+
+
+class NothingRuns:
+    """An executor for gardens whose cells don't matter."""
+
+    def run(
+        self, programs: Sequence[Program], report: Callable[[ProgramResult], None] | None = None
+    ) -> tuple[ProgramResult, ...]:
+        return tuple(
+            ProgramResult(program.slug, tuple(CellResult("not-run") for _ in program.cells))
+            for program in programs
+        )
+
+
+@dataclass(frozen=True)
+class Made:
+    """A site in memory."""
+
+    files: Mapping[str, bytes]
+
+    def page(self, out: str) -> LexborHTMLParser:
+        return LexborHTMLParser(self.text(out))
+
+    def text(self, out: str) -> str:
+        return self.files[out].decode()
+
+
+def made(notes: Mapping[str, str], config: Config = Config(), assets: Sequence[str] = ()) -> Made:
+    """The site of these notes, by path."""
+    sources = tuple(Source(path, text) for path, text in sorted(notes.items()))
+    vault = Vault(sources, tuple(Asset(path, 0, "") for path in assets))
+    site = pipeline.build(vault, config, memo.Plain(), memo.Plain(), NothingRuns())
+    return Made({str(out): data for out, data in site.files.items()})
+
 
 BUILD = Path(__file__).resolve().parent.parent / "build.py"
 
