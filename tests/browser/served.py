@@ -44,10 +44,15 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Nothing: a test that fails shows what the page said."""
 
 
+class _Server(ThreadingHTTPServer):
+    # A page asks for many small files at once; those that find the queue full come back a second later.
+    request_queue_size = 64
+
+
 @contextmanager
 def serve(folder: Path) -> Iterator[str]:
     """Serve a folder on a free port of the loopback address, for as long as the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+    server = _Server(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
