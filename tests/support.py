@@ -45,7 +45,10 @@ class Made:
         return self.files[out].decode()
 
 
-def made(notes: Mapping[str, str], config: Config = Config(), assets: Sequence[str] = ()) -> Made:
+PLAIN = Config()
+
+
+def made(notes: Mapping[str, str], config: Config = PLAIN, assets: Sequence[str] = ()) -> Made:
     """The site of these notes, by path."""
     sources = tuple(Source(path, text) for path, text in sorted(notes.items()))
     vault = Vault(sources, tuple(Asset(path, 0, "") for path in assets))

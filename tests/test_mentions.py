@@ -42,7 +42,7 @@ def marked(source: Note, mention: mentions.Mention) -> str:
 
 
 def test_titles_and_aliases_are_found_as_whole_words() -> None:
-    assert found("Of kernels and a kernel, not kernelized.", "Kernel", "Of") == {"Kernel": "kernel"}
+    assert found("Of kernels and a kernel, not kernelized.", "Kernel") == {"Kernel": "kernel"}
     assert found("The square root.", "Cholesky factor", aliases={"Cholesky factor": "square root"}) == {
         "Cholesky factor": "square root"
     }
