@@ -41,7 +41,7 @@ def files(entries: Iterable[Entry]) -> dict[OutPath, bytes]:
     in_order = sorted(by_slug.values(), key=lambda entry: numbers[entry.slug])
     names = _postings((numbers[entry.slug], entry.names, entry.name_flags) for entry in in_order)
     words = _postings((numbers[entry.slug], entry.words, entry.word_flags) for entry in in_order)
-    vocabulary = {word: word for word in _vocabulary(names, words)}
+    vocabulary = dict.fromkeys(_vocabulary(names, words), "")
     made: dict[OutPath, bytes] = {}
     directory: dict[str, object] = {"notes": len(by_slug), "bits": bits, "rows": ROWS}
     for family, found in (("names", _encoded(names)), ("words", _encoded(words)), ("vocabulary", vocabulary)):
