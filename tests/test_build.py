@@ -95,6 +95,14 @@ def test_an_unpublished_note_is_absent_everywhere(tmp_path: Path, property: str)
                 assert secret.encode() not in file.read_bytes(), file
 
 
+def test_a_note_may_opt_out_of_its_preview(tmp_path: Path) -> None:
+    made = garden(tmp_path, {"a.md": "---\npreview: false\n---\nAlone.\n", "b.md": "See [[a]].\n"})
+    made.build()
+    assert (made.site / "previews/a.html").read_text() == ""
+    assert "See" in (made.site / "previews/b.html").read_text()
+    assert "Alone." in (made.site / "a.html").read_text()
+
+
 def test_only_reachable_assets_are_published(tmp_path: Path) -> None:
     made = garden(tmp_path, {"index.md": "![[used.png]]", "used.png": b"1", "unused.png": b"2"})
     made.build()

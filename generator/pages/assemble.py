@@ -30,6 +30,8 @@ from generator.pages import fill, lists
 from generator.pages.garden import Garden, href, out_of, preview_of, root_of, settled, tag_slug
 
 _TOC_DEPTH = 4
+_OPTED_OUT = ("preview", "false")
+"""The property of a note whose preview shows nothing. The file is there, so that links need not know."""
 
 
 def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, Page], tuple[Problem, ...]]:
@@ -101,9 +103,8 @@ def _preview(garden: Garden, note: Note, config: Config) -> Page:
     # Links in a preview are relative to the page that shows it, which may be anywhere: the script resolves
     # them against the preview's own address.
     shown = fill.shown_on(garden, note.slug, out, config.limits.embed_depth)
-    data = PreviewPage(
-        note.slug, note.title, garden.grades.get(note.slug, ""), fill.preview_body(shown, note)
-    )
+    body = Html("") if _OPTED_OUT in note.properties else fill.preview_body(shown, note)
+    data = PreviewPage(note.slug, note.title, garden.grades.get(note.slug, ""), body)
     return Page(out, "preview", shown.root, data)
 
 

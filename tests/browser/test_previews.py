@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
+from sample import SVG
 
 pytestmark = pytest.mark.browser
 
@@ -159,3 +160,51 @@ def test_only_a_hovered_link_is_fetched(visit, garden) -> None:
     seen.page.locator(LINK).first.hover()
     expect(seen.page.locator(CARD)).to_have_count(1)
     assert [url for url in seen.requests if "/previews/" in url] == [garden.url + "previews/cholesky.html"]
+
+
+def test_a_link_to_a_result_previews_that_cell_only(visit, garden) -> None:
+    page = visit(garden.url + "reverse.html").page
+    lead(page, "gaussian.html#gradient")
+    body = card(page).locator(".preview-body")
+    expect(body.locator(".cell[data-label='gradient'] .cell-output")).to_contain_text("0.5111")
+    expect(body.locator("> *")).to_have_count(1)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("figure.svg", "img"), ("paper.pdf", "iframe")])
+def test_a_figure_and_a_paper_show_themselves(visit, garden, name: str, shown: str) -> None:
+    (garden.folder / name).write_text(SVG)
+    page = visit(garden.url + "reverse.html").page
+    lead(page, name)
+    expect(card(page).locator(f"> {shown}")).to_have_attribute("src", garden.url + name)
+
+
+def test_a_note_may_keep_its_text_out_of_previews(visit, garden) -> None:
+    seen = visit(garden.url + "reverse.html")
+    (garden.folder / "previews/shy.html").write_text("")
+    lead(seen.page, "shy.html", "previews/shy.html")
+    seen.page.wait_for_timeout(600)
+    assert garden.url + "previews/shy.html" in seen.requests
+    expect(seen.page.locator(CARD)).to_have_count(0)
+
+
+def test_an_external_link_shows_nothing(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.locator("a[data-link='external']").first.hover()
+    page.wait_for_timeout(600)
+    expect(page.locator(CARD)).to_have_count(0)
+
+
+def lead(page: Page, address: str, preview: str = "") -> None:
+    """Add a link to the page, as the build would write it, and hover it."""
+    page.evaluate(
+        """([href, preview]) => {
+          const link = document.querySelector('.note-body p').appendChild(document.createElement('a'));
+          link.textContent = 'there';
+          link.href = href;
+          link.dataset.link = 'found';
+          link.dataset.preview = preview || `previews/${href.split('#')[0]}`;
+          if (/(svg|pdf)$/.test(href)) delete link.dataset.preview;
+        }""",
+        [address, preview],
+    )
+    page.get_by_role("link", name="there", exact=True).last.hover()
