@@ -89,8 +89,22 @@ def _entry(garden: Garden, slug: Slug, when: str, config: Config) -> Iterator[st
     if note.summary:
         yield f"<summary>{_xml(note.summary)}</summary>"
     body = fill.body_elsewhere(garden, note, base, config.limits.embed_depth)
-    yield f'<content type="html">{_xml(body)}</content>'
+    yield f'<content type="html">{_xml(_bare(body))}</content>'
     yield "</entry>"
+
+
+_EVIDENCE = re.compile(r"<details class=\"cell-evidence\">.*?</details>", re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+_FOR_OUR_PAGES = re.compile(r" (?:class|tabindex|data-[\w-]+)=\"[^\"]*\"")
+
+
+def _bare(html: str) -> str:
+    """Without what only a page of the garden has a use for: two thirds of a note with cells."""
+    return _TAG.sub(_bare_tag, _EVIDENCE.sub("", html))
+
+
+def _bare_tag(tag: re.Match[str]) -> str:
+    return "" if re.match("</?span\\b", tag[0]) else _FOR_OUR_PAGES.sub("", tag[0])
 
 
 def _changed(note: Note) -> str:
