@@ -152,7 +152,7 @@ def _tend(garden: Garden) -> Page:
     to. Those with a way of their own (the front page, daily notes) are not lost without a link."""
     root = root_of(TEND)
     wishes = tuple(
-        Wish(name, tuple(_undated(note_ref(garden, slug, root)) for slug in sources))
+        Wish(name, tuple(Ref(garden.notes[slug].title, href(root, out_of(slug)), slug) for slug in sources))
         for name, sources in wanted(_missing(garden))
     )
     reached = {"index", "readme", *days_of(garden), *garden.backlinks}
