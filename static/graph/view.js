@@ -6,7 +6,8 @@
 // always sharp.
 
 const SLICE = 7; // milliseconds of a frame that drawing may take
-const CHUNK = 250; // links drawn between two looks at the clock
+const CHUNK = 60; // links in one stroke: long paths take more than their share
+const LIT = 400; // neighbours that light up; a hub has thousands
 const LABELS = 70;
 const TRIES = 700; // labels considered in a frame
 const NEAR = 8; // pixels around a note that belong to it
@@ -41,7 +42,9 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
 
   // -------------------------------------------------------------- measures
 
-  const grown = () => Math.min(2.4, Math.max(0.5, Math.sqrt(camera.k / fitted))) * (large ? 0.62 : 1);
+  const grown = () => Math.min(2.4, Math.max(0.5, Math.sqrt(camera.k / fitted))) * crowding();
+  /** Many notes in little room are small ones. */
+  const crowding = () => Math.min(1, Math.sqrt((width * height) / (graph.count * 900)));
   const radius = (i) => Math.min(11, 2.6 + 0.95 * Math.sqrt(graph.degree[i])) * (i === centre ? 1.25 : 1);
   const size = (i) => radius(i) * grown();
   const sx = (i, at = camera) => graph.x[i] * at.k + at.x;
@@ -108,7 +111,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   function* dots(pen, at) {
     for (let pass = styled.shown ? 0 : 1; pass < 2; pass++) {
       pen.globalAlpha = pass ? 1 : 0.16;
-      for (let kind = 0; kind < styled.inks.length; kind++) {
+      // The last kind is that of all others: the rest is drawn above it.
+      for (let kind = styled.inks.length - 1; kind >= 0; kind--) {
         let waiting = 0;
         pen.beginPath();
         for (let i = 0; i < graph.count; i++) {
@@ -140,7 +144,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     const made = document.createElement("canvas");
     made.width = canvas.width;
     made.height = canvas.height;
-    const pen = made.getContext("2d");
+    const pen = made.getContext("2d", { willReadFrequently: large });
     pen.setTransform(dpr, 0, 0, dpr, 0, 0);
     return { canvas: made, pen };
   }
@@ -162,6 +166,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
         if (picture.camera.k <= fitted * 1.001 && (!overview || overview.version !== version)) overview = picture;
         return same(picture, camera);
       }
+      // A canvas puts drawing off until it is looked at; without a look the clock would tell nothing.
+      if (large) work.pen.getImageData(0, 0, 1, 1);
     } while (performance.now() - from < SLICE);
     return false;
   }
@@ -223,11 +229,14 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     context.strokeStyle = styled.link;
     context.lineWidth = 1.1;
     context.globalAlpha = dimmed * (graph.degree[i] > 150 ? 0.35 : 0.75);
-    context.beginPath();
-    for (const j of graph.near[i]) line(context, i, j, camera);
-    context.stroke();
+    const near = neighbours(i);
+    for (let start = 0; start < near.length; start += CHUNK) {
+      context.beginPath();
+      for (const j of near.slice(start, start + CHUNK)) line(context, i, j, camera);
+      context.stroke();
+    }
     context.globalAlpha = dimmed;
-    for (const j of [...graph.near[i], i]) {
+    for (const j of [...near, i]) {
       const [x, y] = [sx(j), sy(j)];
       if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
       context.beginPath();
@@ -236,6 +245,12 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     }
     ring(i);
     context.globalAlpha = 1;
+  }
+
+  let sorted = { of: -1, near: [] };
+  function neighbours(i) {
+    if (sorted.of !== i) sorted = { of: i, near: [...graph.near[i]].sort((a, b) => graph.degree[b] - graph.degree[a]).slice(0, LIT) };
+    return sorted.near;
   }
 
   function ring(i) {
@@ -251,7 +266,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   /** Names by importance, each where no other is in its way; more of them the closer one looks. */
   function labels() {
     if (centre >= 0 && over < 0) ring(centre);
-    const focus = over >= 0 ? [over, ...[...graph.near[over]].sort((a, b) => graph.degree[b] - graph.degree[a])] : null;
+    const focus = over >= 0 ? [over, ...neighbours(over)] : null;
     const taken = large ? [] : [...graph.near.keys()].map(spot);
     let placed = 0;
     let tried = 0;
