@@ -23,6 +23,7 @@ const titles = new Map([[home.slug, home.title]]);
 let current = null; // the pane that the reader is in
 let latest = 0; // counts wishes: only the last one is granted
 let made = 0; // counts panes, for the prefix of their ids
+let settled = false; // whether the addresses in the page as it came are absolute
 
 const panes = () => [...row.children];
 const slugs = () => panes().map((pane) => pane.dataset.slug);
@@ -148,7 +149,7 @@ async function show(stack, { keep = null, still = false } = {}) {
       return [added.at(-1)];
     });
     closePreviews(0);
-    holding(keep ?? firstSeen(wanted[0]), () => arrange(wanted));
+    holding(keep?.isConnected ? keep : firstSeen(wanted[0]), () => arrange(wanted));
     for (const pane of added) announce(pane);
     current = wanted.at(-1);
     reveal(current);
@@ -173,7 +174,8 @@ function arrange(wanted) {
       else scroll.removeAttribute(key);
     }
   });
-  if (together) rebase(document, home.href, ["href", "data-preview"]); // the path may change from here on
+  if (together && !settled) rebase(document, home.href, ["href", "data-preview"]); // the path may change from here on
+  settled ||= together;
   root.classList.toggle("stacked", together);
   fit();
 }

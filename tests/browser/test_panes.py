@@ -253,6 +253,20 @@ def test_scripts_work_in_panes_opened_later(visit, notes) -> None:
     expect(page.locator(".preview-card")).to_contain_text("A footnote of Beta.")
 
 
+def test_a_link_that_goes_away_when_clicked_opens_its_note_too(visit, notes) -> None:
+    there = visit(notes.url + "alpha.html")
+    there.page.evaluate(
+        """() => {
+          const link = document.querySelector(".note-body a[data-slug='beta']").cloneNode(true);
+          document.querySelector('.note-body').append(link);
+          link.click();
+          link.remove();
+        }"""
+    )
+    expect(pane(there.page, "beta")).to_have_count(1)
+    assert there.complaints == []
+
+
 def test_arrows_move_between_panes_and_x_closes_one_and_both_are_announced(visit, notes) -> None:
     page = visit(notes.url + "alpha.html?stackedNotes=beta&stackedNotes=gamma").page
     opened(page, "alpha", "beta", "gamma")
