@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
+from itertools import accumulate
 from typing import Literal
 
 from generator.model import Body, CellHole, Hole, LinkEnd, LinkHole, Note, Slug
@@ -57,8 +58,8 @@ _SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_WORD = re.compile(r"&?\w+")
-_WORD_OR_SIGN = re.compile(rf"[{_SPACELESS}]|&?[^\W{_SPACELESS}]+")
+_WORD = re.compile(r"(&?\w+)")
+_WORD_OR_SIGN = re.compile(rf"([{_SPACELESS}]|&?[^\W{_SPACELESS}]+)")
 _SPACELESS_SIGN = re.compile(f"[{_SPACELESS}]")
 
 
@@ -306,12 +307,16 @@ def _enter_or_leave(silent: list[str], name: str, leaves: bool) -> None:
 
 
 def _candidates(lower: str, known: Names) -> list[tuple[int, list[_Name]]]:
-    """The names whose words stand in a text, the longest first, each by the number of its first word."""
-    words = _words_of(lower).findall(lower)
+    """The names whose words stand in a text, the longest first, each by the place of its first word."""
+    parts = _words_of(lower).split(lower)  # what is between words and words, in turn
+    words = parts[1::2]
     pairs = zip(map(known.after.get, words), [*words[1:], ""], strict=False)
     begun = [i for i, (node, word) in enumerate(pairs) if node and (node.here or word in node.after)]
-    found = ((i, _ending(known, words, i)) for i in begun)
-    return [(i, names) for i, names in found if names]
+    if not begun:
+        return []
+    places = list(accumulate(map(len, parts)))[::2]
+    found = ((places[i], _ending(known, words, i)) for i in begun)
+    return [(place, names) for place, names in found if names]
 
 
 def _ending(known: Names, words: list[str], i: int) -> list[_Name]:
@@ -326,11 +331,10 @@ def _ending(known: Names, words: list[str], i: int) -> list[_Name]:
 
 def _named(markup: str, lower: str, candidates: list[tuple[int, list[_Name]]]) -> Iterator[tuple[_Name, int]]:
     """The names in a text, the longest at each place, and where they begin."""
-    places = [word.start() for word in _words_of(lower).finditer(lower)]
     free = 0
-    for i, names in candidates:
+    for first, names in candidates:
         for name in names:
-            place = places[i] - name.lead
+            place = first - name.lead
             if place >= free and _is_there(markup, lower, place, name):
                 free = place + len(name.lower)
                 yield name, place
