@@ -132,10 +132,10 @@ def _always() -> frozenset[str]:
 # ---------------------------------------------------------------- reading pages
 
 _PARTS = {
-    "body": r'<div class="note-body">\n(.*?)(?:\n</div>)?\s*(?=<section class="backlinks"|</article>)',
+    "body": r'<div class="note-body">\n(.*?)(?:\n</div>)?\s*(?=<section class="(?:backlinks|graph)|</article>)',
     "head": r'<header class="note-head">(.*?)</header>',
-    "backlinks": r'(<section class="backlinks".*?</section>)\s*</article>',
-    "article": r"(<article.*?)</article>",
+    "backlinks": r'(<section class="backlinks".*?</section>)',
+    "article": r'(<article.*?)(?:<section class="graph".*?)?</article>',
     "moved": r'(<meta http-equiv="refresh"[^>]*>)',
     "root": r"(<html[^>]*>)",
 }
