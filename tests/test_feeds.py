@@ -220,6 +220,12 @@ def test_nothing_unpublished_is_in_the_one_file() -> None:
         ("<table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>", "a | b |\n1 | 2 |"),
         ('<img src="a.png" alt="A &amp; B">', "![A & B](a.png)"),
         ("<p>a<br>b</p>", "a\n\nb"),
+        ("<p>a</p><ul><li>b</li></ul><p>c |</p>", "a\n\n- b\n\nc |"),
+        (
+            '<math display="block"><semantics><mi>x</mi><annotation encoding="application/x-tex">x &lt; 1'
+            "</annotation></semantics></math>",
+            "$$x < 1$$",
+        ),
         ("<style>p{}</style><p>x</p><!-- no -->", "x"),
         ('<li><input type="checkbox" disabled checked> done</li>', "- [x]  done"),
     ],

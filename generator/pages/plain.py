@@ -11,7 +11,7 @@ from html import unescape
 from itertools import groupby
 
 _WHOLE = re.compile(
-    r"<math\b[^>]*?(?P<display>display=\"block\")?[^>]*>(?:(?!</math>).)*?"
+    r"<math\b(?P<math>[^>]*)>(?:(?!</math>).)*?"
     r"<annotation encoding=\"application/x-tex\">(?P<tex>.*?)</annotation></semantics></math>"
     r"|<pre\b(?P<pre>[^>]*)>(?P<code>.*?)</pre>"
     r"|<details class=\"cell-evidence\">.*?</details>|<summary>(?:Code|Output)</summary>"
@@ -24,6 +24,9 @@ _TAG = re.compile(r"<[^>]*>")
 _AROUND = {"em": "*", "i": "*", "strong": "**", "b": "**", "code": "`", "del": "~~", "s": "~~", "mark": "=="}
 _RUNNING = frozenset({"a", "abbr", "span", "sup", "sub", "small", "q", "cite", "u", "var", "time", "ins"})
 
+_TIGHT = (re.compile(r"\s*- "), re.compile(r".*\| *\Z"))
+"""Items of a list, and rows of a table: no empty line stands between two of them."""
+
 
 def plain(html: str) -> str:
     """The text of a fragment of a page."""
@@ -33,7 +36,7 @@ def plain(html: str) -> str:
         text.words(html[done : tag.start()])
         done = tag.end()
         if tag["tex"] is not None:
-            text.formula(unescape(tag["tex"]).strip(), bool(tag["display"]))
+            text.formula(unescape(tag["tex"]).strip(), "block" in tag["math"])
         elif tag["code"] is not None:
             text.code(tag["pre"], unescape(_TAG.sub("", tag["code"])))
         elif tag["name"]:
@@ -120,8 +123,11 @@ class _Text:
 
     def finished(self) -> str:
         self._break()
-        joined = ""
+        joined: list[str] = []
+        before = ""
         for block in self._blocks:
-            tight = re.match(r"\s*- |\S.*\| *\Z", block) and re.search(r"(\A|\n)(\s*- .*|\S.*\|)\Z", joined)
-            joined += ("\n" if tight else "\n\n" if joined else "") + block
-        return joined
+            kind = next((pattern for pattern in _TIGHT if pattern.match(block)), None)
+            tight = kind is not None and kind.match(before)
+            joined += ["\n" if tight else "\n\n" if joined else "", block]
+            before = block.rpartition("\n")[2]
+        return "".join(joined)
