@@ -132,7 +132,7 @@ def _always() -> frozenset[str]:
 # ---------------------------------------------------------------- reading pages
 
 _PARTS = {
-    "body": r'<div class="note-body">\n(.*?)(?:\n</div>)?\s*(?=<section class="(?:backlinks|graph)|</article>)',
+    "body": r'<div class="note-body">\n(.*?)(?:\n</div>)?\s*(?=<section class="[bg]|</article>)',
     "head": r'<header class="note-head">(.*?)</header>',
     "backlinks": r'(<section class="backlinks".*?</section>)',
     "article": r'(<article.*?)(?:<section class="graph".*?)?</article>',
