@@ -102,7 +102,7 @@ def _construct(
     with progress.stage("disk"):
         vault = _scanned(loaded, store)
     call: memo.Caller = memo.Plain(jobs) if options.fresh else memo.Memo(store, jobs=jobs)
-    with cells.executor(loaded, store, jobs) as executor:
+    with cells.executor(loaded, store, jobs) as executor, memo.undisturbed():
         site = pipeline.build(vault, settings, call, memo.Plain(jobs), executor, progress.stage, progress.ran)
     files, tree_hash = len(site.files) + len(site.copies), ""
     if write:

@@ -15,7 +15,7 @@ from generator.memo.code import LIBRARIES, code_version
 from generator.memo.encoding import Codec, codec, decode, encode
 from generator.memo.keys import canonical, digest
 from generator.memo.stores import BatchStore, FileStore, SqliteStore, Store
-from generator.memo.team import WorkerCrash, available_jobs, compute
+from generator.memo.team import WorkerCrash, available_jobs, compute, undisturbed
 
 __all__ = [
     "LIBRARIES",
@@ -36,4 +36,5 @@ __all__ = [
     "decode",
     "digest",
     "encode",
+    "undisturbed",
 ]
