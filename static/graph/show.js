@@ -67,6 +67,7 @@ function furnish(map) {
 function choice(label, options, value, change) {
   const select = make("select", {}, ...options.map(([key, text]) => make("option", { value: key, textContent: text })));
   select.value = value;
+  select.setAttribute("aria-label", label); // what the label element says would hold every option
   select.addEventListener("change", () => change(select.value));
   return make("label", {}, `${label} `, select);
 }
