@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +58,11 @@ def made(notes: Mapping[str, str], config: Config = PLAIN, assets: Sequence[str]
 
 
 BUILD = Path(__file__).resolve().parent.parent / "build.py"
+
+
+def hear_interrupts() -> None:
+    """For `preexec_fn`: what runs in the background inherits that SIGINT is ignored, and so would a build."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import BUILD, garden
+from tests.support import BUILD, garden, hear_interrupts
 
 PLAIN = {"index.md": "# Home\n\nSee [[Other note]].\n", "Other note.md": "Back to [[index|home]].\n"}
 RUNS = '[cells]\nplain = "run"\n'
@@ -276,6 +276,7 @@ def test_another_build_at_work_is_said(tmp_path: Path) -> None:
         [sys.executable, str(BUILD), "--notes", str(made.notes)],
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
     try:
         deadline = time.monotonic() + 60

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from generator.serve import server
-from tests.support import BUILD, garden
+from tests.support import BUILD, garden, hear_interrupts
 
 
 @pytest.fixture
@@ -93,7 +93,12 @@ def test_a_save_shows_in_the_served_site(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     command = [sys.executable, str(BUILD), "serve", "--port", str(port), "--notes", str(made.notes)]
     serving = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
     page = made.site / "index.html"
     try:

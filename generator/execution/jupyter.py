@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -53,7 +54,7 @@ class Jupyter:
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None
     ) -> tuple[Run, ...]:
         """See `Recorder`."""
-        return asyncio.run(self._record(programs, report)) if programs else ()
+        return _run(self._record(programs, report)) if programs else ()
 
     async def _record(
         self, programs: Sequence[Program], report: Callable[[Run], None] | None
@@ -312,3 +313,13 @@ def _environment_has(process: Path, needle: bytes) -> bool:
     with suppress(OSError):
         return needle in (process / "environ").read_bytes()
     return False
+
+
+def _run(work: Coroutine[Any, Any, tuple[Run, ...]]) -> tuple[Run, ...]:
+    """Run a coroutine to its end; in a thread of its own where the caller is itself inside an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

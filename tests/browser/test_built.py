@@ -140,7 +140,7 @@ def test_every_page_leads_home_and_to_the_lists(visit, built) -> None:
     page = visit(built.url + "folder/deep-note.html").page
     page.get_by_role("link", name="Tags", exact=True).click()
     expect(page.locator("h1")).to_have_text("Tags")
-    page.get_by_role("link", name="All notes").click()
+    page.get_by_role("navigation").get_by_role("link", name="All notes").click()
     expect(page.locator("h1")).to_have_text("All notes")
     page.get_by_role("link", name="Built").click()
     expect(page.locator("h1")).to_have_text("Index")

@@ -18,6 +18,7 @@ from generator.execution.protocol import Environment, Limits
 from generator.execution.zygote import Zygote
 from generator.model import CellResult, ProgramResult
 from tests.execution.conftest import program
+from tests.support import hear_interrupts
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the zygote needs Linux")
 
@@ -249,6 +250,7 @@ def test_an_interrupted_generator_leaves_nothing_behind(tmp_path: Path) -> None:
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": ROOT},
             stderr=subprocess.DEVNULL,
+            preexec_fn=hear_interrupts,
         )
         _until((tmp_path / "pids").exists)
         pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()] + below(process.pid)
