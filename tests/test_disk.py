@@ -798,16 +798,34 @@ def is_whole(folder):
     }
     return found == expected and (folder / "CNAME").read_bytes() == b"mine"
 
+def current():
+    "Which site is there. A number of an inode alone would not tell: a new folder may get that of an old one."
+    try:
+        return out.stat().st_ino, (out / "version").read_bytes()
+    except FileNotFoundError:
+        return None
+
 def poll(until):
     "Whether the site is whole. If it is exchanged while it is read, it is read again until then."
     while True:
-        before = out.stat().st_ino
+        before = current()
         try:
             whole = is_whole(out)
         except FileNotFoundError:
             whole = False
-        if out.stat().st_ino == before or time.monotonic() > until:
-            return whole or out.stat().st_ino != before
+        after = current()
+        if after == before or time.monotonic() > until:
+            return whole or after != before
+
+def publish_on_and_on(n):
+    "What is to be killed. It never returns, and ends by itself should its parent be gone."
+    try:
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            n += 1
+            disk.publish(out, version(n), vault, durable=False)
+    finally:
+        os._exit(1)
 
 out.mkdir()
 (out / "CNAME").write_bytes(b"mine")
@@ -816,10 +834,7 @@ n, polls = 0, 0
 for round in range(40):
     pid = os.fork()
     if pid == 0:
-        end = time.monotonic() + 20  # Should the parent be gone.
-        while time.monotonic() < end:
-            n += 1
-            disk.publish(out, version(n), vault, durable=False)
+        publish_on_and_on(n)
     until = time.monotonic() + chance.uniform(0, 0.025)
     while time.monotonic() < until:
         assert swap_by_renaming or poll(until), "not whole while it was published"
@@ -841,7 +856,7 @@ def test_a_build_killed_at_any_point_leaves_a_whole_site_and_the_next_one_cleans
     vault: Path, out: Path, how: str
 ) -> None:
     command = [sys.executable, "-c", KILLED, str(out), str(vault), how, "1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, start_new_session=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[1]) >= 30
 
