@@ -476,6 +476,26 @@ class Observation:
     value: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One independent calculation that was held against a cell, in the cell's own process.
+
+    `kind` names the method (`gradient`, `equal`, `closed form`, `sampling`, `residual`, `convergence`),
+    `what` its object in one phrase. `error` is what was observed and `tolerance` what was allowed, as
+    text; `why` one sentence for a check that failed or was skipped; `line` within the cell (0: all of it).
+    """
+
+    kind: str
+    what: str
+    outcome: Literal["held", "failed", "skipped"]
+    expected: str = ""
+    actual: str = ""
+    error: str = ""
+    tolerance: str = ""
+    why: str = ""
+    line: int = 0
+
+
 CellStatus = Literal["ok", "error", "timeout", "killed", "memory", "skipped", "blocked", "not-run", "stale"]
 """`blocked`: an earlier cell of the note failed. `killed`: the process went away (signal, exit).
 `memory`: it ran out of memory. `not-run`: nothing was asked to run. `stale`: frozen, and no valid result."""
@@ -491,6 +511,7 @@ class CellResult:
     observations: tuple[Observation, ...] = ()
     message: str = ""
     line: int = 0
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,6 +564,7 @@ class Verdict:
     line: int = 0
     comparisons: tuple[Comparison, ...] = ()
     unchecked: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 # ---------------------------------------------------------------- pages

@@ -215,19 +215,18 @@ class Kernel:
         except DeadKernelError:
             status = await self.client.km.provisioner.poll()
             kind, message = death(status or 0, self.limits)
-            return result(kind, self._collect(outputs)[0], (), message)
+            return result(kind, self._collect(outputs)[0], {}, message)
         collector, report = self._collect(outputs)
         if late:
             return self._late(limit, collector, report, late)
         self.idle = True
-        report = report or {"error": _own_error(outputs), "observations": []}
-        return outcome(report["error"], cell.options.raises, collector, report["observations"])
+        return outcome(report or {"error": _own_error(outputs)}, cell.options.raises, collector)
 
     def _late(self, limit: float, collector: Collector, report: Json, late: str) -> Json:
         whole = time.monotonic() >= self.until
         message = too_slow(self.limits["note_seconds"] if whole else limit, whole, late.strip())
         line = (report.get("error") or {}).get("line", 0)
-        return result("timeout", collector, report.get("observations", ()), message, line)
+        return result("timeout", collector, report, message, line)
 
     async def _execute(self, code: str, outputs: list[Any], limit: float) -> str:
         """Run code; its outputs are appended in any case. Empty if it was in time; otherwise it was

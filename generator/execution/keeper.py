@@ -208,7 +208,7 @@ class Keeper:
                 return self._gone(collector, late, limit)
             if report is not None:
                 return self._judge(report, cell, collector, late, limit)
-        return self._late(collector, limit, "it did not react to being interrupted")
+        return self._late(collector, limit, "it did not react to being interrupted", {})
 
     def _listen(self, collector: Collector, until: float) -> Json | None:
         """Collect until the cell is done (its report) or time is up (None)."""
@@ -239,30 +239,26 @@ class Keeper:
     # ------------------------------------------------------------ what became of it
 
     def _judge(self, report: Json, cell: Json, collector: Collector, late: bool, limit: float) -> Json:
-        observations = report["observations"]
-        error = report["error"]
         if late:
-            return self._late(collector, limit, "", error, observations)
+            return self._late(collector, limit, "", report)
         self.idle = True
-        return outcome(error, cell["options"]["raises"], collector, observations)
+        return outcome(report, cell["options"]["raises"], collector)
 
-    def _late(
-        self, collector: Collector, limit: float, more: str, error: Json | None = None, seen: Any = ()
-    ) -> Json:
+    def _late(self, collector: Collector, limit: float, more: str, seen: Json) -> Json:
         whole = time.monotonic() > self.until
         message = too_slow(self.limits["note_seconds"] if whole else limit, whole, more)
-        line = (error or {}).get("line") or self.child.line
+        line = (seen.get("error") or {}).get("line") or self.child.line
         return result("timeout", collector, seen, message, line)
 
     def _gone(self, collector: Collector, late: bool, limit: float) -> Json:
         status = self.child.exit_status()
         if late:
-            return self._late(collector, limit, "it ended instead of being interrupted")
+            return self._late(collector, limit, "it ended instead of being interrupted", {})
         if self.crowded:
-            return result("killed", collector, (), too_many(self.limits), self.child.line)
+            return result("killed", collector, {}, too_many(self.limits), self.child.line)
         self.crashed = -status in _CRASHES
         kind, message = death(status, self.limits)
-        return result(kind, collector, (), message, self.child.line)
+        return result(kind, collector, {}, message, self.child.line)
 
     def _finish(self) -> Json:
         last = self._last_words() if self.idle else {}

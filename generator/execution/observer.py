@@ -58,6 +58,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.observations: list[Json] = []
+        self.checks: list[Json] = []
         self.at: Callable[[int], None] = lambda line: None
         self._tee: Tee | None = None
 
@@ -242,6 +243,7 @@ class Observer:
             self._shifts[self._cell] = blank[0].count("\n") if blank else 0
         self._visited = False
         self.recorder.observations = []
+        self.recorder.checks = []
 
     def _after(self, result: Any) -> None:
         self.recorder.release()
@@ -257,7 +259,12 @@ class Observer:
             self._report(error)
 
     def _report(self, error: BaseException | None) -> None:
-        report = {"cell": self._cell, "error": self.error(error), "observations": self.recorder.observations}
+        report = {
+            "cell": self._cell,
+            "error": self.error(error),
+            "observations": self.recorder.observations,
+            "checks": self.recorder.checks,
+        }
         self._cell = -1
         self._deliver(report)
 

@@ -31,33 +31,36 @@ def death(status: int, limits: Json) -> tuple[str, str]:
     return "killed", f"The process of this note ended by itself (exit code {status}) within the cell."
 
 
-def result(status: str, collector: Collector, observations: Any, message: str = "", line: int = 0) -> Json:
+def result(status: str, collector: Collector, seen: Json, message: str = "", line: int = 0) -> Json:
+    """A cell's result. `seen` is what its process observed, as far as it got to say."""
     return {
         "status": status,
         "outputs": collector.outputs(),
-        "observations": list(observations),
+        "observations": list(seen.get("observations", ())),
+        "checks": list(seen.get("checks", ())),
         "message": message,
         "line": line,
     }
 
 
-def outcome(error: Json | None, raises: str, collector: Collector, observations: Any) -> Json:
+def outcome(seen: Json, raises: str, collector: Collector) -> Json:
     """What a cell that came to its end amounts to, given the exception it was to raise."""
+    error = seen.get("error")
     if error is None:
         if not raises:
-            return result("ok", collector, observations)
-        return result("error", collector, observations, f"Expected {_a(raises)}, but nothing was raised.")
+            return result("ok", collector, seen)
+        return result("error", collector, seen, f"Expected {_a(raises)}, but nothing was raised.")
     shown = {k: error[k] for k in ("name", "text", "frames")}
     collector.error(shown)
     if raises and (raises.rpartition(".")[2] in error["classes"]):
-        return result("ok", collector, observations)
+        return result("ok", collector, seen)
     text = error["text"].strip().split("\n", 1)[0][:300]
     message = f"{error['name']}: {text}" if text else error["name"]
     if error["memory"]:
-        return result("memory", collector, observations, f"Out of memory: {message}", error["line"])
+        return result("memory", collector, seen, f"Out of memory: {message}", error["line"])
     if raises:
         message = f"Expected {_a(raises)}, got {message}"
-    return result("error", collector, observations, message, error["line"])
+    return result("error", collector, seen, message, error["line"])
 
 
 def _a(name: str) -> str:

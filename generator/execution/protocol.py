@@ -12,7 +12,7 @@ from typing import Protocol
 
 from generator.model import Cell, CellResult, CellStatus, Program, ProgramResult, RunLog
 
-SEMANTICS = "1"
+SEMANTICS = "2"
 """Version of what running a cell means here: raised whenever equal code may give other outputs."""
 
 Report = Callable[[ProgramResult], None]

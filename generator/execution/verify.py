@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from generator.execution.compare import Outcome, compare
 from generator.execution.expectations import Expectation, expectations, parse
-from generator.model import Cell, CellResult, CellStatus, Comparison, Grade, Output, Program, Verdict
+from generator.model import Cell, CellResult, CellStatus, Check, Comparison, Grade, Output, Program, Verdict
 
 _GRADES: dict[CellStatus, Grade] = {
     "error": "failed",
@@ -29,13 +29,32 @@ def judge(cell: Cell, result: CellResult) -> Verdict:
     if result.status != "ok":
         return Verdict(_GRADES[result.status], result.message, result.line)
     comparisons = tuple(_comparisons(cell, result))
+    checks = result.checks
     broken = next((c for c in comparisons if not c.held), None)
     if broken:
-        return Verdict("failed", _complaint(broken), broken.line, comparisons)
+        return Verdict("failed", _complaint(broken), broken.line, comparisons, checks=checks)
+    refuted = next((check for check in checks if check.outcome == "failed"), None)
+    if refuted:
+        return Verdict("failed", _refutation(refuted), refuted.line, comparisons, checks=checks)
     unchecked = tuple(_unchecked(cell, result, bool(comparisons)))
     stray = _stray(cell, result)
     message = f"Wrote to stderr, which nobody expected: {stray}" if stray else ""
-    return Verdict("matches" if comparisons else "ran", message, 0, comparisons, unchecked)
+    return Verdict(_earned(comparisons, checks), message, 0, comparisons, unchecked, checks)
+
+
+def _earned(comparisons: tuple[Comparison, ...], checks: tuple[Check, ...]) -> Grade:
+    """The best that may be said of a cell of which nothing failed."""
+    if any(check.outcome == "held" for check in checks):
+        return "checked"
+    return "matches" if comparisons else "ran"
+
+
+def _refutation(check: Check) -> str:
+    figures = "; ".join(
+        f"{name} {value}" for name, value in (("error", check.error), ("tolerance", check.tolerance)) if value
+    )
+    sentence = f"{check.kind} check of {check.what} failed: {check.why}".removesuffix(": ")
+    return f"{sentence} ({figures})" if figures else sentence
 
 
 def describe_failure(program: Program, i: int, result: CellResult, verdict: Verdict | None = None) -> str:
@@ -175,7 +194,10 @@ def _unchecked(cell: Cell, result: CellResult, compared: bool) -> Iterator[str]:
     pictures = sum(_is_picture(o) for o in result.outputs)
     if pictures:
         yield f"The {'figure was' if pictures == 1 else 'figures were'} drawn, but compared with nothing."
-    if compared and not cell.options.check:
+    for check in result.checks:
+        if check.outcome == "skipped":
+            yield f"{check.kind} check of {check.what}: {check.why}"
+    if compared and not any(check.outcome == "held" for check in result.checks):
         yield "Expected values are the author's own; no independent calculation stands behind them."
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from generator.execution.protocol import Manifest, Run
 from generator.model import (
     CellResult,
+    Check,
     Frame,
     Observation,
     Output,
@@ -100,6 +101,7 @@ def cell_result_from(data: Mapping[str, Any]) -> CellResult:
         tuple(Observation(**observation) for observation in data["observations"]),
         data["message"],
         data["line"],
+        tuple(Check(**check) for check in data["checks"]),
     )
 
 
