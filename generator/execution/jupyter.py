@@ -27,7 +27,15 @@ from typing import Any
 from generator.execution import surroundings, wire
 from generator.execution.collect import Collector
 from generator.execution.outcome import death, outcome, result, too_slow
-from generator.execution.protocol import Environment, Report, Run, blocked, same_for_all, skipped
+from generator.execution.protocol import (
+    Environment,
+    Report,
+    Run,
+    blocked,
+    results_only,
+    same_for_all,
+    skipped,
+)
 from generator.model import CellResult, Program, ProgramResult
 
 Json = dict[str, Any]
@@ -47,8 +55,7 @@ class Jupyter:
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
-        runs = self.record(programs, (lambda run: report(run.result)) if report else None)
-        return tuple(run.result for run in runs)
+        return results_only(self, programs, report)
 
     def record(
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from generator.execution.jupyter import Jupyter
-from generator.execution.protocol import Environment, Recorder, Report, Run
+from generator.execution.protocol import Environment, Recorder, Report, Run, results_only
 from generator.execution.zygote import Zygote, unavailable
 from generator.model import Program, ProgramResult
 
@@ -20,8 +20,7 @@ class Local:
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
-        runs = self.record(programs, (lambda run: report(run.result)) if report else None)
-        return tuple(run.result for run in runs)
+        return results_only(self, programs, report)
 
     def record(
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None

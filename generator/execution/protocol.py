@@ -86,6 +86,14 @@ class Recorder(Executor, Protocol):
     ) -> tuple[Run, ...]: ...
 
 
+def results_only(
+    recorder: Recorder, programs: Sequence[Program], report: Report | None
+) -> tuple[ProgramResult, ...]:
+    """What `Executor.run` is for a `Recorder`: its runs without what they depended on."""
+    runs = recorder.record(programs, (lambda run: report(run.result)) if report else None)
+    return tuple(run.result for run in runs)
+
+
 def same_for_all(
     program: Program, status: CellStatus, message: str, log: RunLog | None = None
 ) -> ProgramResult:

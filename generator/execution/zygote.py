@@ -18,7 +18,15 @@ from pathlib import Path
 from types import TracebackType
 
 from generator.execution import surroundings, wire
-from generator.execution.protocol import Environment, Report, Run, blocked, same_for_all, skipped
+from generator.execution.protocol import (
+    Environment,
+    Report,
+    Run,
+    blocked,
+    results_only,
+    same_for_all,
+    skipped,
+)
 from generator.model import Program, ProgramResult
 
 _PRELOAD = (
@@ -51,8 +59,7 @@ class Zygote:
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
-        runs = self.record(programs, (lambda run: report(run.result)) if report else None)
-        return tuple(run.result for run in runs)
+        return results_only(self, programs, report)
 
     def record(
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None
