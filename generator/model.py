@@ -496,6 +496,33 @@ class Check:
     line: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Unstable:
+    """Digits that came out otherwise in other surroundings: characters `start` to `end` of the text of output
+    number `output` of a cell. `why` says where, and what came out there."""
+
+    output: int
+    start: int
+    end: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What running a cell again in other surroundings gave: `under` names those, `when` is the date.
+
+    It speaks of the outputs whose text has the digest `text`, and of no others. `numbers` is how many numbers
+    were compared; `why` is one sentence where a cell failed, or gave other text, in some surroundings.
+    """
+
+    under: tuple[str, ...]
+    text: str
+    numbers: int = 0
+    unstable: tuple[Unstable, ...] = ()
+    why: str = ""
+    when: str = ""
+
+
 CellStatus = Literal["ok", "error", "timeout", "killed", "memory", "skipped", "blocked", "not-run", "stale"]
 """`blocked`: an earlier cell of the note failed. `killed`: the process went away (signal, exit).
 `memory`: it ran out of memory. `not-run`: nothing was asked to run. `stale`: frozen, and no valid result."""
@@ -504,7 +531,11 @@ CellStatus = Literal["ok", "error", "timeout", "killed", "memory", "skipped", "b
 @dataclass(frozen=True, slots=True)
 class CellResult:
     """What running one cell gave. `message` is one plain sentence for every status but `ok`; `line` is the
-    line within the cell that it is about (0: the whole cell)."""
+    line within the cell that it is about (0: the whole cell).
+
+    The rest is known from evidence that is kept beside the notes: `audit`; `accepted`, digests of the
+    expectations that were written from an earlier run; `recorded`, whether all of this comes from there.
+    """
 
     status: CellStatus
     outputs: tuple[Output, ...] = ()
@@ -512,6 +543,9 @@ class CellResult:
     message: str = ""
     line: int = 0
     checks: tuple[Check, ...] = ()
+    audit: Audit | None = None
+    accepted: tuple[str, ...] = ()
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
