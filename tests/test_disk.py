@@ -763,6 +763,17 @@ def test_a_manifest_that_was_made_to_fit_does_not_verify(vault: Path, out: Path)
     assert len(disk.verify(out)) == 1
 
 
+def test_a_site_that_a_loss_of_power_cut_short_is_not_whole(vault: Path, out: Path) -> None:
+    done = publish(out, site(a="one", b="two"), vault)
+    assert disk.is_whole(out, done.tree_hash)
+    before = (out / "a.html").stat()
+    (out / "a.html").write_bytes(b"")
+    os.utime(out / "a.html", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not disk.is_whole(out, done.tree_hash)
+    assert publish(out, site(a="one", b="two"), vault).written == ("a.html",)
+    assert disk.is_whole(out, done.tree_hash)
+
+
 def test_a_folder_that_is_no_site_is_told_apart(tmp_path: Path) -> None:
     assert not disk.is_whole(tmp_path / "nothing", "")
     assert "no such file" in disk.verify(tmp_path / "nothing")[0]

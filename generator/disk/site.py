@@ -30,7 +30,7 @@ def publish(
     The new site is built beside the old one, from hard links where nothing changed, and the two folders are
     exchanged. Files that the generator did not write stay; one that is in the way is an error. `assets` are
     the vault's, with their digests; `exclude` are never published. With `durable`, the new site is on the
-    disk, not only on its way there, before it replaces the old.
+    disk, not only on its way there, before it replaces an old one.
 
     Raises PublishError (the old site stays whole) and Locked.
     """

@@ -112,9 +112,11 @@ class Stage:
         digests = {path: item.digest for path, item in wanted.items()}
         total = tree_hash(digests)
         result = Published(tuple(sorted(wanted.keys() - same)), len(same), stale, len(wanted), total)
-        manifest = manifest_of(total, digests)
+        manifest = manifest_of(total, digests, sum(item.size for item in wanted.values()))
         if old and not result.written and not stale and _has(self._out / MANIFEST, manifest):
             return result
+        # A first site replaces nothing that would have to be kept safe from a loss of power.
+        self._durable = self._durable and bool(old and old.total)
         self._make_folders([*kept, *wanted], old)
         for path in [*kept, *same]:
             _link(f"{self._out}/{path}", f"{self._place}/{path}")

@@ -24,12 +24,14 @@ def tree_hash(digests: Mapping[str, str]) -> str:
 
 def is_whole(out: Path, expected: str) -> bool:
     """Whether a folder holds the site with this tree hash, as far as can be told without reading the files
-    that are older than its manifest."""
+    that are older than its manifest. What a loss of power has cut off shows in the sum of their sizes: file
+    systems with a journal write a file's bytes before its size."""
     try:
         site = Tree(out)
         return (
             site.total == expected
             and len(site.ours) == len(site.listed)
+            and site.size == sum(site.files[path].st_size for path in site.ours)
             and all(site.holds(path, digest) for path, digest in site.ours.items())
         )
     except OSError:
@@ -65,15 +67,15 @@ class Tree:
             else:
                 self.files[path] = state
         self.manifest_stat = self.files.pop(MANIFEST, None)
-        self.listed, self.total = self._manifest() if self.manifest_stat else ({}, "")
+        self.listed, self.total, self.size = self._manifest() if self.manifest_stat else ({}, "", 0)
         self.ours = {path: digest for path, digest in self.listed.items() if path in self.files}
 
-    def _manifest(self) -> tuple[dict[str, str], str]:
+    def _manifest(self) -> tuple[dict[str, str], str, int]:
         try:
             data = json.loads(Path(self.root, MANIFEST).read_bytes())
-            return dict(data["files"].items()), str(data["tree_hash"])
+            return dict(data["files"].items()), str(data["tree_hash"]), int(data.get("bytes", -1))
         except (ValueError, LookupError, TypeError, AttributeError):
-            return {}, ""
+            return {}, "", 0
 
     def empty_folders(self) -> set[str]:
         """Empty folders, which somebody has made, and the folders around them."""
@@ -104,7 +106,8 @@ class Tree:
         return "" if sha256(f"{self.root}/{path}") == self.listed[path] else "changed"
 
 
-def manifest_of(total: str, digests: Mapping[str, str]) -> bytes:
+def manifest_of(total: str, digests: Mapping[str, str], size: int) -> bytes:
+    """The manifest of a site with this tree hash, digest of each file, and size of all together in bytes."""
     entries = ",\n".join(f"{json.dumps(path)}: {json.dumps(digests[path])}" for path in sorted(digests))
-    head = f'{{"schema_version": 1,\n"tree_hash": {json.dumps(total)},\n"files": {{\n'
+    head = f'{{"schema_version": 1,\n"tree_hash": {json.dumps(total)},\n"bytes": {size},\n"files": {{\n'
     return (head + entries + "\n}}\n").encode("ascii")
