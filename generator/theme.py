@@ -36,8 +36,11 @@ CSP = "; ".join(
 )
 """The content security policy of every page; `frame-ancestors` is missing because `<meta>` cannot set it."""
 
-SHEETS = ("tokens", "page", "prose", "parts", "panes", "search", "graph", "code", "print")
-"""The style sheets in cascade order: one file for the reader, nine for whoever changes them."""
+SHEETS = ("tokens", "page", "prose", "sidenotes", "parts", "panes", "search", "graph", "code", "print")
+"""The style sheets in cascade order: one file for the reader, ten for whoever changes them."""
+
+SIDENOTES = 99
+"""So many footnotes of a note can stand beside its text; `sidenotes.css` says what becomes of more."""
 
 
 def render(page: Page, config: Config) -> bytes:
@@ -60,7 +63,7 @@ def static_files(diagrams: bool = False) -> dict[OutPath, bytes]:
     `diagrams`: whether there are any to draw, which takes a library larger than all the rest."""
     folder = _folder("static")
     sheets = [(folder / "css" / f"{name}.css").read_text("utf-8") for name in SHEETS]
-    files = {OutPath("static/garden.css"): "\n".join((*sheets, math.stylesheet())).encode()}
+    files = {OutPath("static/garden.css"): "\n".join((*sheets, math.stylesheet(), _citations())).encode()}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if relative.parts[0] == "css" or (relative.parts[0] == "vendor" and not diagrams):
@@ -68,6 +71,14 @@ def static_files(diagrams: bool = False) -> dict[OutPath, bytes]:
         if path.is_file() and not path.name.startswith("."):
             files[OutPath(f"static/{relative.as_posix()}")] = path.read_bytes()
     return files
+
+
+def _citations() -> str:
+    """The name of each citation of a footnote, and the footnote it places: a style sheet cannot count."""
+    return "\n".join(
+        f"#fnref-{n} {{ anchor-name: --cited-{n}; }} #fn-{n} {{ --cited: --cited-{n}; }}"
+        for n in range(1, SIDENOTES + 1)
+    )
 
 
 @lru_cache(maxsize=1)

@@ -80,6 +80,9 @@ export function anchored(node, hash) {
   }
 }
 
+/** Whether a footnote is painted beside the line that cites it, and not in the list at the end. */
+export const beside = (footnote) => getComputedStyle(footnote).position === "absolute";
+
 /** Calls `enhance` with the page now, and with each note that joins it later. */
 export function onNotes(enhance) {
   enhance(document);

@@ -3,7 +3,7 @@
 // Cards form a stack: a link inside a card opens the next one, and a card closes after those above it.
 // What is shown is a fragment that the build made; ids in it are `data-anchor`, so they never
 // collide with those of the page. Works by delegation: pages and cards that appear later need no set-up.
-import { anchored, rebase } from "./notes.js";
+import { anchored, beside, rebase } from "./notes.js";
 import { parse } from "./trust.js";
 
 const DELAY = 200; // before a card opens: a pointer that only passes by opens nothing
@@ -85,7 +85,7 @@ function footnote(link) {
   const home = link.closest(".pane")?.dataset.href ?? location.href;
   if (link.pathname !== new URL(home).pathname) return null; // inside a card: the footnote is on another page
   const note = anchored(link, link.hash);
-  if (!note) return null;
+  if (!note || beside(note)) return null;
   const box = document.createElement("div");
   box.className = "preview preview-body";
   box.append(...document.importNode(note, true).childNodes);
@@ -117,6 +117,14 @@ async function open(link, byKeyboard) {
   cards.push({ link, element, byKeyboard });
   place(element, link);
   for (const image of element.querySelectorAll("img")) image.addEventListener("load", () => place(element, link));
+}
+
+/** Shows what a link leads to at once, as the keyboard does; whoever calls keeps the link from being followed. */
+export function peek(link) {
+  clearTimeout(opening);
+  close(depthOf(link));
+  pending = link;
+  return open(link, true);
 }
 
 /** Closes every card from `depth` up, the last one first. */

@@ -74,7 +74,7 @@ def test_a_link_to_a_block_previews_that_block_only(visit, garden) -> None:
 
 
 def test_a_footnote_opens_beside_its_number(visit, garden) -> None:
-    page = visit(garden.url + "gaussian.html").page
+    page = visit(garden.url + "gaussian.html", viewport={"width": 1000, "height": 900}).page
     page.locator(".footnote-ref a").hover()
     expect(card(page)).to_contain_text("As long as the diagonal stays away from zero.")
     expect(card(page).locator(".backref")).to_have_count(0)
