@@ -23,6 +23,7 @@ const titles = new Map([[home.slug, home.title]]);
 let current = null; // the pane that the reader is in
 let latest = 0; // counts wishes: only the last one is granted
 let made = 0; // counts panes, for the prefix of their ids
+let led = false; // whether the focus moves because a pane was entered
 let settled = false; // whether the addresses in the page as it came are absolute
 
 const panes = () => [...row.children];
@@ -130,33 +131,33 @@ function furnish(pane) {
 
 /**
  * Makes the panes those of `stack`, in this order; those that are open stay as they are. Notes that are not
- * there are left out. `keep` is an element that must not move while the page becomes a stack or a page again.
+ * there are left out. `keep` is an element that must not move while the page becomes a stack or a page again;
+ * `next` the pane that the reader will be in, the last one if that is not said.
  * Resolves to whether the stack is now as wished; false if the last note of it, or the first, is not there,
  * and then nothing has changed; null if the reader has wished for something else meanwhile.
  */
-async function show(stack, { keep = null, still = false } = {}) {
+async function show(stack, { keep = null, next = null, still = false } = {}) {
   const wish = ++latest;
   const pages = await Promise.all(stack.map((slug) => (paneOf(slug) ? true : fetched(slug))));
   if (wish !== latest) return null;
   if (!pages[0] || (!still && !pages.at(-1))) return false;
   const added = [];
+  const wanted = stack.flatMap((slug, i) => {
+    if (!pages[i]) return [];
+    const open = paneOf(slug);
+    if (open) return [open];
+    added.push(paneFrom(pages[i], slug));
+    return [added.at(-1)];
+  });
+  current = wanted.includes(next) ? next : wanted.at(-1);
   glide(() => {
-    const wanted = stack.flatMap((slug, i) => {
-      if (!pages[i]) return [];
-      const open = paneOf(slug);
-      if (open) return [open];
-      added.push(paneFrom(pages[i], slug));
-      return [added.at(-1)];
-    });
     closePreviews(0);
-    holding(keep?.isConnected ? keep : firstSeen(wanted[0]), () => arrange(wanted));
+    arrange(wanted);
     for (const pane of added) announce(pane);
-    current = wanted.at(-1);
-    reveal(current);
-  }, still);
-  document.title = titles.get(current.dataset.slug);
-  survey();
-  tint();
+    tint();
+    return current;
+  }, { still, held: keep?.isConnected ? keep : firstSeen(wanted[0]) });
+  document.title = titles.get(wanted.at(-1).dataset.slug);
   return true;
 }
 
@@ -180,30 +181,60 @@ function arrange(wanted) {
   fit();
 }
 
-/** Where there are more spines than room, they move closer together. */
-function fit() {
-  const count = row.children.length;
-  const { paneWidth, spineWidth } = measures();
-  const room = (main.clientWidth - paneWidth) / Math.max(1, count - 1);
-  row.style.setProperty("--n", count);
-  row.style.setProperty("--spine", `${Math.max(6, Math.min(spineWidth, room))}px`);
-}
+// Asked for a width, or how far it is scrolled, the browser lays out all that has changed. So where panes are
+// is computed, and what that needs is read once, at a time when nothing has changed.
+
+let known = null; // { width, spine, room, scrolled }
 
 function measures() {
-  const style = getComputedStyle(root);
-  const [paneWidth, spineWidth] = ["--pane-width", "--spine-width"].map((key) => parseFloat(style.getPropertyValue(key)));
-  return { paneWidth, spineWidth };
+  if (!known) {
+    const style = getComputedStyle(root);
+    const [width, spine] = ["--pane-width", "--spine-width"].map((key) => parseFloat(style.getPropertyValue(key)));
+    known = { width, spine, room: innerWidth, scrolled: main.scrollLeft };
+  }
+  return known;
 }
 
-/** Runs `change` and scrolls so that `element` is where it was in the window. */
-function holding(element, change) {
-  const before = element.getBoundingClientRect().top;
-  change();
-  const pane = element.closest(".pane");
-  if (!pane) return;
-  const moved = element.getBoundingClientRect().top - before;
-  scrollerOf(pane).scrollBy({ top: moved, behavior: "instant" });
+/** How far one spine is from the next: where there are more than fit, they move closer together. */
+function spacing(count = row.children.length) {
+  const { width, spine, room } = measures();
+  return Math.max(6, Math.min(spine, (room - width) / Math.max(1, count - 1)));
 }
+
+function fit() {
+  const count = row.children.length;
+  const spine = `${spacing(count)}px`;
+  for (const element of [row, ...row.children]) {
+    element.style.setProperty("--n", count);
+    element.style.setProperty("--spine", spine);
+  }
+}
+
+/**
+ * Runs `change`, brings the pane that it returns into view, and lets every pane move from where it was to where
+ * it is; `held` is an element that stays as high in the window as it is.
+ */
+function glide(change, { still = false, held = null } = {}) {
+  const moving = !(still || calm.matches || !wide.matches);
+  const edge = (pane) => pane.querySelector("h1").getBoundingClientRect().left;
+  measures().scrolled = main.scrollLeft;
+  const before = new Map(moving ? panes().map((pane) => [pane, edge(pane)]) : []);
+  const top = held?.getBoundingClientRect().top;
+  for (const animation of gliding.splice(0)) animation.cancel();
+  const pane = change();
+  reveal(pane);
+  survey();
+  // All is written; from here on it is only read, and the page is laid out once.
+  if (stacked() && main.scrollLeft !== known.scrolled) main.scrollLeft = known.scrolled;
+  const moved = held?.closest(".pane") ? held.getBoundingClientRect().top - top : 0;
+  const steps = moving ? panes().map((one) => [one, before.has(one) ? before.get(one) - edge(one) : innerWidth - one.getBoundingClientRect().left]) : [];
+  if (Math.abs(moved) >= 1) scrollerOf(held.closest(".pane")).scrollBy({ top: moved, behavior: "instant" });
+  for (const [one, by] of steps) {
+    if (Math.abs(by) >= 1) gliding.push(one.animate([{ transform: `translateX(${by}px)` }, { transform: "none" }], GLIDE));
+  }
+}
+
+const gliding = []; // the animations that move panes
 
 const HEIGHT = ".note-body > *, .note > *";
 function firstSeen(pane) {
@@ -211,41 +242,29 @@ function firstSeen(pane) {
   return parts.find((part) => part.getBoundingClientRect().bottom > 80) ?? pane;
 }
 
-/** Runs `change`, and lets every pane move from where it was to where it is. */
-function glide(change, still = calm.matches) {
-  const edge = (pane) => pane.querySelector("h1").getBoundingClientRect().left;
-  const before = new Map(panes().map((pane) => [pane, edge(pane)]));
-  for (const animation of document.getAnimations()) if (animation.id === "glide") animation.cancel();
-  change();
-  if (still || calm.matches || !wide.matches) return;
-  for (const pane of panes()) {
-    const by = before.has(pane) ? before.get(pane) - edge(pane) : innerWidth - pane.getBoundingClientRect().left;
-    if (Math.abs(by) < 1) continue;
-    pane.animate([{ transform: `translateX(${by}px)` }, { transform: "none" }], { ...GLIDE, id: "glide" });
-  }
-}
-
 // ---------------------------------------------------------------- where the panes are
 
-/** Scrolls the row, no further than needed, so that all of `pane` is to be seen. */
+/** How far the row is to be scrolled, no further than needed, so that all of `pane` is to be seen. */
 function reveal(pane) {
-  if (!stacked()) return;
-  const { paneWidth: width } = measures();
-  const spine = parseFloat(getComputedStyle(row).getPropertyValue("--spine"));
+  const { width, room, scrolled } = measures();
+  const spine = spacing();
   const all = panes(), i = all.indexOf(pane);
   const highest = (width - spine) * i;
-  const lowest = width * (i + 1) + spine * (all.length - 1 - i) - main.clientWidth;
-  main.scrollLeft = Math.min(Math.max(main.scrollLeft, lowest), highest);
+  const lowest = width * (i + 1) + spine * (all.length - 1 - i) - room;
+  const end = Math.max(0, all.length * width - room);
+  known.scrolled = stacked() ? Math.max(0, Math.min(Math.max(scrolled, lowest), highest, end)) : 0;
 }
 
 /** Says of each pane whether it lies over its neighbour, and whether too little of it is to be seen. */
 function survey() {
   const all = panes();
-  const lefts = all.map((pane) => pane.offsetLeft - main.scrollLeft);
-  const { paneWidth: width } = measures();
+  const { width, room, scrolled } = measures();
+  const spine = spacing(all.length);
+  const margin = Math.max(0, (room - all.length * width) / 2);
+  const lefts = all.map((_, i) => Math.max(Math.min(margin + i * width - scrolled, room - (all.length - i) * spine), i * spine));
   all.forEach((pane, i) => {
-    const seen = Math.min(lefts[i + 1] ?? Infinity, main.clientWidth) - lefts[i];
-    pane.toggleAttribute("data-obstructed", stacked() && seen < SHOWN);
+    const seen = Math.min(lefts[i + 1] ?? Infinity, room) - lefts[i];
+    pane.toggleAttribute("data-obstructed", stacked() && wide.matches && seen < SHOWN);
     pane.toggleAttribute("data-over", stacked() && i > 0 && lefts[i] < lefts[i - 1] + width - 1);
     pane.toggleAttribute("data-current", pane === current);
   });
@@ -282,12 +301,18 @@ document.body.append(voice);
 
 /** Leads the reader into a pane: brings it into view, moves the focus there, and says where that is. */
 function enter(pane, what = "") {
-  glide(() => reveal(pane));
   current = pane;
-  survey();
-  if (stacked()) pane.querySelector(".pane-scroll").focus({ preventScroll: true });
+  glide(() => pane);
+  attend(what);
+}
+
+/** Moves the focus into the current pane, which is in view, and says where that is. */
+function attend(what = "") {
+  led = true;
+  if (stacked()) current.querySelector(".pane-scroll").focus({ preventScroll: true });
+  led = false;
   const all = panes();
-  voice.textContent = `${what}${titleOf(pane)}${all.length > 1 ? `, pane ${all.indexOf(pane) + 1} of ${all.length}` : ""}`;
+  voice.textContent = `${what}${titleOf(current)}${all.length > 1 ? `, pane ${all.indexOf(current) + 1} of ${all.length}` : ""}`;
 }
 
 /** Scrolls a pane to the place that `hash` names, and marks it. */
@@ -320,7 +345,7 @@ async function follow(link, pane) {
   if (done === false) location.assign(link.href);
   if (!done) return;
   record(link.hash);
-  enter(current, "Opened ");
+  attend("Opened ");
   arrive(current, link.hash);
 }
 
@@ -330,15 +355,16 @@ async function shut(pane) {
   if (all.length < 2) return;
   const stay = current === pane ? null : current;
   const closed = titleOf(pane);
-  if (!(await show(all.toSpliced(at, 1)))) return;
+  const next = stay ?? panes()[Math.max(0, at - 1)];
+  if (!(await show(all.toSpliced(at, 1), { next: next === pane ? panes()[1] : next }))) return;
   record();
-  enter(stay?.isConnected ? stay : panes()[Math.max(0, at - 1)], `Closed ${closed}. `);
+  attend(`Closed ${closed}. `);
 }
 
 async function alone(pane) {
   if (!(await show([pane.dataset.slug]))) return;
   record();
-  enter(pane);
+  attend();
 }
 
 // ---------------------------------------------------------------- what the reader does
@@ -395,8 +421,9 @@ async function travelled() {
   const wanted = asked(new URL(location.href));
   const stack = preferred() ? wanted : wanted.slice(0, 1);
   const same = stack.join("\n") === slugs().join("\n");
-  if (!same && (await show(stack, {})) === false) return location.reload();
-  if (!same) enter(current);
+  const shown = same || (await show(stack));
+  if (shown === false) return location.reload();
+  if (!same && shown) attend();
   if (stacked() || current?.dataset.ids) arrive(panes().at(-1), location.hash);
   history.scrollRestoration = stacked() ? "manual" : "auto";
   return undefined;
@@ -470,19 +497,19 @@ if (row) {
   document.addEventListener("focusin", (event) => {
     const pane = event.target.closest?.(".pane");
     point(event.target.closest?.("a[data-open]"));
-    if (!pane || !stacked()) return;
+    if (!pane || !stacked() || led) return;
     current = pane;
     // Focus that the keyboard moved must be seen; a pointer is where it is, and nothing may move below it.
-    if (event.target.matches(":focus-visible") && !event.target.matches(".spine")) glide(() => reveal(pane));
-    survey();
+    if (event.target.matches(":focus-visible") && !event.target.matches(".spine")) glide(() => pane);
+    else survey();
   });
   let waiting = false;
   const later = () => {
-    if (!waiting) requestAnimationFrame(() => { waiting = false; survey(); });
+    if (!waiting) requestAnimationFrame(() => { waiting = false; measures().scrolled = main.scrollLeft; survey(); });
     waiting = true;
   };
   main.addEventListener("scroll", later, { passive: true });
-  addEventListener("resize", () => { if (stacked()) { fit(); later(); } });
+  addEventListener("resize", () => { known = null; if (stacked()) { fit(); later(); } });
   addEventListener("popstate", travelled);
   restore();
 } else {
