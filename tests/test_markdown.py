@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from generator.markdown import Dialect, parse
 from generator.model import CellHole, EmbedHole, FootnoteHole, LinkHole, Parsed, Source, Span
+from generator.syntax.parser import parser
 
 # ---------------------------------------------------------------- documents
 
@@ -239,6 +243,20 @@ def test_a_blank_line_or_a_comment_at_the_top_changes_no_note(text: str, top: st
 @given(documents())
 def test_equal_text_gives_an_equal_note(text: str) -> None:
     assert parsed(text) == parsed(text)
+
+
+@given(st.one_of(MARKUP, documents()))
+@example("[a [b] c](d) w www.e.fg ww. http://h.ij ![[k]] [l [[m]] n](o)")
+@example("[" * 25 + "a" + "]" * 25)
+def test_rules_that_cannot_begin_with_a_character_need_not_be_asked(text: str) -> None:
+    asks_few, asks_all = ([t.as_dict() for t in md.parse(text, {})] for md in (parser(50), _asks_all()))
+    assert asks_few == asks_all
+
+
+@cache
+def _asks_all() -> MarkdownIt:
+    with patch("generator.syntax.parser.ask_few"):
+        return parser.__wrapped__(50)
 
 
 # ---------------------------------------------------------------- work

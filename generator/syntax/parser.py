@@ -25,6 +25,7 @@ from generator.syntax.block_id import block_id_plugin
 from generator.syntax.callout import callout_plugin
 from generator.syntax.cells import cell_plugin
 from generator.syntax.foreign import foreign_plugin
+from generator.syntax.inline import ask_few
 from generator.syntax.spans import comment_plugin, highlight_plugin
 from generator.syntax.table import table_plugin
 from generator.syntax.tag import tag_plugin
@@ -68,10 +69,11 @@ def parser(nesting: int) -> MarkdownIt:
     md.use(table_plugin)
     md.core.ruler.before("footnote_tail", "footnote_places", _footnote_places)
     md.block.tokenize = partial(_tokenize, md.block.tokenize)  # type: ignore[method-assign]
-    md.inline.skipToken = partial(_skip_token, md.inline.skipToken)  # type: ignore[method-assign]
     _let_math_interrupt(md)
     for name, first in _LOCATED.items():
         md.inline.ruler.at(name, _located(_rule(md.inline.ruler, name).fn, first, name in _NESTED))
+    ask_few(md)
+    md.inline.skipToken = partial(_skip_token, md.inline.skipToken)  # type: ignore[method-assign]
     md.validateLink = lambda url: True  # type: ignore[method-assign]  # schemes are judged when rendering
     return md
 
