@@ -64,6 +64,11 @@ def anchor_of(text: str) -> str:
     return unicodedata.normalize("NFC", "-".join(kept.split())) or "section"
 
 
+def block_id_of(name: str) -> str:
+    """The block id that a MyST target becomes: `(sec:first_steps)=` is `sec-first-steps`."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
+
+
 MEDIA = {
     **dict.fromkeys(("png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "bmp", "ico"), "image"),
     **dict.fromkeys(("mp3", "wav", "ogg", "m4a", "flac", "opus", "3gp"), "audio"),
@@ -213,7 +218,15 @@ class TagHole:
     name: str
 
 
-Hole = IdHole | LinkHole | LinkEnd | UrlHole | EmbedHole | CellHole | FootnoteHole | TagHole
+@dataclass(frozen=True, slots=True)
+class ValueHole:
+    """Where inline value `i` of the note is shown; `bare`: within a link, where no other link may be."""
+
+    i: int
+    bare: bool = False
+
+
+Hole = IdHole | LinkHole | LinkEnd | UrlHole | EmbedHole | CellHole | FootnoteHole | TagHole | ValueHole
 Body = tuple[str | Hole, ...]
 """HTML with holes. The strings are safe markup; holes are filled once the whole garden is known."""
 
@@ -304,6 +317,9 @@ class Cell:
     `code` is shown and run, without its option lines; `label` is a block id of the note (made up as
     `cell-N`, N from 1, where the author gave none); `expected` is the text of the `output` fence
     that follows it, or None. Expectations written as `# =>` comments are inside `code`.
+
+    What an executor is given may say more: `source` is the path of the note that a borrowed cell is from
+    (empty for the program's own), `values` are expressions to evaluate once the cell has run.
     """
 
     code: str
@@ -311,6 +327,17 @@ class Cell:
     options: CellOptions = CellOptions()
     expected: str | None = None
     language: str = "python"
+    source: str = ""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """An expression within a sentence, `` `{python} float(nll)` ``, whose value is shown in its place. It is
+    evaluated once the first `after` cells of the note have run."""
+
+    code: str
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +348,8 @@ class Note:
     `properties` holds front matter that the generator does not interpret, as sorted pairs of key and
     text. `external` are the addresses outside the garden that it links to, in source order.
     `summary` is a plain-text description: the property or the first paragraph. `diagrams`: whether the note
-    has any, which the reader's browser draws.
+    has any, which the reader's browser draws. `ids` are those of elements in the author's raw HTML, as they
+    stand in the page.
     """
 
     path: str
@@ -349,6 +377,8 @@ class Note:
     external: tuple[str, ...] = ()
     words: int = 0
     diagrams: bool = False
+    ids: tuple[str, ...] = ()
+    values: tuple[Inline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +392,7 @@ class Spans:
     cells: tuple[Span, ...] = ()
     headings: tuple[Span, ...] = ()
     blocks: tuple[Span, ...] = ()
+    values: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,11 +455,22 @@ Resolution = Found | FoundAsset | Missing | Ambiguous
 
 
 @dataclass(frozen=True, slots=True)
+class Borrowed:
+    """An exported cell of the note at `path`, which runs before the cells of a note that uses it. `line` is
+    where its code starts there (a position)."""
+
+    path: str
+    line: int
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """The cells of one note, to be run top to bottom in one fresh process.
 
     `path` is shown in tracebacks; `lines[i]` is the line of the note at which the code of cell `i`
-    starts (a position: it is no part of an execution key).
+    starts (a position: it is no part of an execution key). The cells of `prelude` run first, in the same
+    namespace; `values` are evaluated between the cells.
     """
 
     slug: Slug
@@ -436,12 +478,15 @@ class Program:
     cells: tuple[Cell, ...]
     lines: tuple[int, ...]
     kernel: str = "python3"
+    prelude: tuple[Borrowed, ...] = ()
+    values: tuple[Inline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One line of a traceback. Inside a cell: `cell` is its index and `line` counts from 1 within it;
-    elsewhere `cell` is None and `file` a path without any machine-specific part."""
+    """One line of a traceback. Inside a cell: `cell` is its index and `line` counts from 1 within it; cell
+    `k` of the prelude has the index `-1 - k`. Elsewhere `cell` is None and `file` a path without any
+    machine-specific part."""
 
     cell: int | None
     line: int
@@ -523,6 +568,16 @@ class Audit:
     when: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What an inline expression gave: its text, or `message`, one sentence that says what went wrong. It is
+    `not-run` where the cell before it did not come to its end."""
+
+    status: Literal["ok", "error", "not-run"] = "not-run"
+    text: str = ""
+    message: str = ""
+
+
 CellStatus = Literal["ok", "error", "timeout", "killed", "memory", "skipped", "blocked", "not-run", "stale"]
 """`blocked`: an earlier cell of the note failed. `killed`: the process went away (signal, exit).
 `memory`: it ran out of memory. `not-run`: nothing was asked to run. `stale`: frozen, and no valid result."""
@@ -535,6 +590,7 @@ class CellResult:
 
     The rest is known from evidence that is kept beside the notes: `audit`; `accepted`, digests of the
     expectations that were written from an earlier run; `recorded`, whether all of this comes from there.
+    An executor puts into `values` what the cell's own gave.
     """
 
     status: CellStatus
@@ -546,6 +602,7 @@ class CellResult:
     audit: Audit | None = None
     accepted: tuple[str, ...] = ()
     recorded: bool = False
+    values: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -567,11 +624,14 @@ class RunLog:
 
 @dataclass(frozen=True, slots=True)
 class ProgramResult:
-    """The results of one note's program, one for each of its cells."""
+    """The results of one note's program, one for each of its cells; and in `prelude` and `values`, one for
+    each of those, or nothing where nothing ran. Of what a borrowed cell put out only errors are kept."""
 
     slug: Slug
     results: tuple[CellResult, ...]
     log: RunLog = RunLog()
+    prelude: tuple[CellResult, ...] = ()
+    values: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from generator.execution.protocol import (
     same_for_all,
 )
 from generator.memo import Store, decode, digest, encode
-from generator.model import CellResult, Observation, Program, ProgramResult
+from generator.model import Cell, CellResult, Observation, Program, ProgramResult
 
 Mode = Literal["normal", "fresh", "frozen", "no-exec"]
 """`fresh` runs everything and remembers it; `frozen` runs nothing and calls stale what is not valid;
@@ -59,10 +59,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a key is made of, each part by its digest: enough to say what changed."""
+    """What a key is made of, each part by its digest: enough to say what changed. `used` are the cells that
+    are borrowed, each with its name; `values` the expressions between the cells."""
 
     cells: tuple[str, ...]
     options: tuple[str, ...]
+    used: tuple[tuple[str, str], ...]
+    values: tuple[str, ...]
     kernel: str
     python: str
     settings: str
@@ -179,6 +182,10 @@ class Cached:
                 return f"the code of cell {cell.label} has changed"
             if last.options[i] != parts.options[i]:
                 return f"the options of cell {cell.label} have changed"
+        if last.used != parts.used:
+            return _borrowing(dict(last.used), dict(parts.used))
+        if last.values != parts.values:
+            return "the values in its sentences have changed"
         words = [words for name, words in _WORDS if getattr(last, name) != getattr(parts, name)]
         return f"{words[0]} changed" if words else "its stored result is gone"
 
@@ -188,7 +195,9 @@ class Cached:
         parts = self._parts(program)
         key = digest(parts)
         run = replace(run, result=replace(run.result, log=replace(run.result.log, key=key)))
-        fine = all(result.status in ("ok", "skipped") for result in run.result.results)
+        fine = all(
+            result.status in ("ok", "skipped") for result in (*run.result.results, *run.result.prelude)
+        ) and all(value.status == "ok" for value in run.result.values)
         if fine and run.manifest.complete and not run.manifest.network:
             bound = any(map(_speaks_of_lines, run.result.results))
             entry = Entry(run, _shapes(program), _text(program), bound)
@@ -199,21 +208,36 @@ class Cached:
     # ------------------------------------------------------------ keys
 
     def _parts(self, program: Program) -> Parts:
-        options = [(c.options.raises, c.options.skip, c.options.needs, c.language) for c in program.cells]
+        own, borrowed, values = self._syntax(program)
+        used = (
+            (f"{one.cell.label} of {one.path}", digest((syntax, _options(one.cell))))
+            for one, syntax in zip(program.prelude, borrowed, strict=True)
+        )
+        after = (inline.after for inline in program.values)
         python, settings, engine = self._surroundings
         return Parts(
-            self._syntax(program), tuple(map(digest, options)), program.kernel, python, settings, engine
+            own,
+            tuple(digest(_options(cell)) for cell in program.cells),
+            tuple(used),
+            tuple(map(digest, zip(values, after, strict=True))),
+            program.kernel,
+            python,
+            settings,
+            engine,
         )
 
-    def _syntax(self, program: Program) -> tuple[str, ...]:
-        """A digest of each cell's syntax. Taking one is slow, so it is remembered by the text."""
+    def _syntax(self, program: Program) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """A digest of the syntax of each cell, borrowed cell and value. Taking one is slow, so they are
+        remembered by the text."""
         key = f"syntax-{_text(program)}"
         data = self._store.get(key)
         known: list[str] = data.decode().split() if data else []
-        if len(known) != len(program.cells):
-            known = [_syntax(cell.code) for cell in program.cells]
+        codes = _codes(program)
+        if len(known) != len(codes):
+            known = list(map(_syntax, codes))
             self._store.put(key, " ".join(known).encode())
-        return tuple(known)
+        own, borrowed = len(program.cells), len(program.prelude)
+        return tuple(known[:own]), tuple(known[own : own + borrowed]), tuple(known[own + borrowed :])
 
 
 def _syntax(code: str) -> str:
@@ -223,8 +247,29 @@ def _syntax(code: str) -> str:
         return digest(("text", code))  # A magic, or a mistake.
 
 
+def _options(cell: Cell) -> tuple[str, ...]:
+    return cell.options.raises, cell.options.skip, cell.options.needs, cell.language
+
+
+def _codes(program: Program) -> tuple[str, ...]:
+    borrowed = (one.cell.code for one in program.prelude)
+    values = (inline.code.strip() for inline in program.values)
+    return *(cell.code for cell in program.cells), *borrowed, *values
+
+
 def _text(program: Program) -> str:
-    return digest((sys.version_info[:2], tuple(cell.code for cell in program.cells)))
+    return digest((sys.version_info[:2], _codes(program)))
+
+
+def _borrowing(last: dict[str, str], now: dict[str, str]) -> str:
+    """What is different about the cells that are borrowed, as the end of a sentence."""
+    for name in now:
+        if name not in last:
+            return f"it uses cell {name} as well"
+        if last[name] != now[name]:
+            return f"cell {name}, which it uses, has changed"
+    gone = next((name for name in last if name not in now), "")
+    return f"it no longer uses cell {gone}" if gone else "the cells that it uses come in another order"
 
 
 def _last_key(program: Program) -> str:
@@ -256,7 +301,7 @@ def _as_of(program: Program, entry: Entry, shapes: Sequence[Shape]) -> ProgramRe
     """A stored result as if it had just been made for the text as it is now."""
     old = entry.run.result
     results = map(_moved, old.results, entry.shapes, shapes)
-    return ProgramResult(program.slug, tuple(results), replace(old.log, cached=True))
+    return replace(old, slug=program.slug, results=tuple(results), log=replace(old.log, cached=True))
 
 
 def _moved(result: CellResult, then: Shape, now: Shape) -> CellResult:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from generator.execution import surroundings, wire
+from generator.execution import surroundings, together, wire
 from generator.execution.collect import Collector
 from generator.execution.outcome import death, outcome, result, too_slow
 from generator.execution.protocol import (
@@ -61,6 +61,8 @@ class Jupyter:
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None
     ) -> tuple[Run, ...]:
         """See `Recorder`."""
+        if not all(map(together.plain, programs)):
+            return together.recorded(self.record, programs, report)
         return _run(self._record(programs, report)) if programs else ()
 
     async def _record(
@@ -167,6 +169,11 @@ class Kernel:
         return json.dumps(
             {
                 "codes": [cell.code for cell in self.program.cells],
+                "values": [cell.values for cell in self.program.cells],
+                "folders": [
+                    surroundings.folder_of(cell.source or self.program.path, self.environment)
+                    for cell in self.program.cells
+                ],
                 "order": [i for i, cell in enumerate(self.program.cells) if skipped(cell) is None],
                 "vault": os.path.realpath(vault) if vault else "",
                 "folder": surroundings.folder_of(self.program.path, self.environment),

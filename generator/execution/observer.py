@@ -10,13 +10,15 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+import io
 import linecache
+import os
 import re
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from types import TracebackType
 from typing import Any
 
@@ -147,8 +149,9 @@ def _targets(statement: ast.stmt) -> list[ast.expr]:
 class Observer:
     """A shell made ready for the cells of one note.
 
-    `codes` are all cells of the note, `order` the indices of those that will run. `deliver` gets a report
-    after each: the error, if any, and the observations.
+    `codes` are all cells of the note, `order` the indices of those that will run; `values` are, for each
+    cell, the expressions to evaluate after it, `folders` the folder of the note that it is from. `deliver`
+    gets a report after each: the error, if any, the observations and the values.
     """
 
     def __init__(
@@ -161,6 +164,8 @@ class Observer:
         self.shell = shell
         self._codes: Sequence[str] = settings["codes"]
         self._order = list(settings["order"])
+        self._values: Sequence[Sequence[str]] = settings["values"]
+        self._folders: Sequence[str] = settings["folders"]
         self._vault: str = settings["vault"]
         self._folder: str = settings["folder"]
         self._private: Sequence[str] = settings["private"]
@@ -169,6 +174,7 @@ class Observer:
         self._files: dict[str, int] = {}
         self._shifts: dict[int, int] = {}
         self._cell = -1
+        self._at = ""
         self._visited = False
         self.recorder = Recorder()
         if progress:
@@ -200,8 +206,6 @@ class Observer:
         figures.for_type_by_name("matplotlib.figure", "Figure", _figure)
         shell.events.register("pre_run_cell", self._before)
         shell.events.register("post_run_cell", self._after)
-        if self._folder and self._folder not in sys.path:
-            sys.path.append(self._folder)
 
     def _replace_magics(self) -> None:
         shell, line_magic, cell_magic = self.shell, self.shell.run_line_magic, self.shell.run_cell_magic
@@ -241,6 +245,7 @@ class Observer:
             # IPython drops blank lines at the start, and numbers the rest from 1.
             blank = re.match(r"(?:[ \t\r\f\v]*\n)*", self._codes[self._cell])
             self._shifts[self._cell] = blank[0].count("\n") if blank else 0
+            self._go_to(self._folders[self._cell])
         self._visited = False
         self.recorder.observations = []
         self.recorder.checks = []
@@ -250,7 +255,12 @@ class Observer:
         if self._cell < 0 or result is None:  # None: IPython itself failed; see `fail`.
             return
         unsettled = _attempt(self._settle)
-        self._report(result.error_before_exec or result.error_in_exec or unsettled)
+        error = result.error_before_exec or result.error_in_exec or unsettled
+        values: list[Json] = []
+        if not isinstance(error, KeyboardInterrupt):  # Whether an exception was meant is decided elsewhere.
+            late = _attempt(lambda: values.extend(map(self._value, self._values[self._cell])))
+            error = error or late
+        self._report(error, values)
 
     def fail(self, error: BaseException) -> None:
         """Report a cell that IPython could not bring to its end; nothing if it was reported already."""
@@ -258,12 +268,21 @@ class Observer:
         if self._cell >= 0:
             self._report(error)
 
-    def _report(self, error: BaseException | None) -> None:
+    def _go_to(self, folder: str) -> None:
+        """A borrowed cell finds what lies beside its own note."""
+        if folder == self._at:
+            return
+        self._at = os.environ["NOTE_DIR"] = folder
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+    def _report(self, error: BaseException | None, values: Sequence[Json] = ()) -> None:
         report = {
             "cell": self._cell,
             "error": self.error(error),
             "observations": self.recorder.observations,
             "checks": self.recorder.checks,
+            "values": list(values),
         }
         self._cell = -1
         self._deliver(report)
@@ -275,6 +294,17 @@ class Observer:
             sys.modules["jax"].effects_barrier()
         if "matplotlib.pyplot" in sys.modules and "generator.execution.figures" in sys.modules:
             sys.modules["generator.execution.figures"].show_all()
+
+    def _value(self, code: str) -> Json:
+        """What an expression within a sentence gives now. Its text is `str` of it; what it prints is lost."""
+        try:
+            with redirect_stdout(io.StringIO()):
+                value = eval(compile(code.strip(), "<inline value>", "eval"), self.shell.user_ns)
+                return {"status": "ok", "text": str(value)[:_LONGEST], "message": ""}
+        except Exception as error:
+            said = self.scrub(_message(error)).strip().split("\n", 1)[0][:300]
+            message = f"{type(error).__name__}: {said}" if said else type(error).__name__
+            return {"status": "error", "text": "", "message": message}
 
     # ------------------------------------------------------------ errors
 

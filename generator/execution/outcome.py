@@ -38,6 +38,7 @@ def result(status: str, collector: Collector, seen: Json, message: str = "", lin
         "outputs": collector.outputs(),
         "observations": list(seen.get("observations", ())),
         "checks": list(seen.get("checks", ())),
+        "values": list(seen.get("values", ())),
         "message": message,
         "line": line,
     }

@@ -114,4 +114,8 @@ def skipped(cell: Cell, has: Sequence[str] = ()) -> CellResult | None:
 
 def blocked(by: int, program: Program) -> CellResult:
     """The result of a cell after the failed cell `by`."""
-    return CellResult("blocked", message=f"Not run, because cell {program.cells[by].label} before it failed.")
+    cell = program.cells[by]
+    which = (
+        f"{cell.label} of {cell.source}, which this note uses," if cell.source else f"{cell.label} before it"
+    )
+    return CellResult("blocked", message=f"Not run, because cell {which} failed.")

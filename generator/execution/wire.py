@@ -22,6 +22,7 @@ from generator.model import (
     ProgramResult,
     RunLog,
     Slug,
+    Value,
 )
 
 Json = dict[str, Any]
@@ -102,6 +103,7 @@ def cell_result_from(data: Mapping[str, Any]) -> CellResult:
         data["message"],
         data["line"],
         tuple(Check(**check) for check in data["checks"]),
+        values=tuple(Value(**value) for value in data["values"]),
     )
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
-from generator.execution import surroundings, wire
+from generator.execution import surroundings, together, wire
 from generator.execution.protocol import (
     Environment,
     Report,
@@ -65,6 +65,8 @@ class Zygote:
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None
     ) -> tuple[Run, ...]:
         """See `Recorder`."""
+        if not all(map(together.plain, programs)):
+            return together.recorded(self.record, programs, report)
         runs: dict[int, Run] = {}
 
         def done(index: int, run: Run) -> None:
@@ -201,6 +203,10 @@ class Zygote:
             "device": surroundings.device(),
             "settings": {
                 "codes": [cell.code for cell in program.cells],
+                "values": [cell.values for cell in program.cells],
+                "folders": [
+                    surroundings.folder_of(cell.source or program.path, environment) for cell in program.cells
+                ],
                 "order": [i for i, result in enumerate(known) if result is None],
                 "vault": os.path.realpath(environment.vault) if environment.vault else "",
                 "folder": folder,
