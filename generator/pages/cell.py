@@ -20,6 +20,7 @@ from generator.model import (
     RunLog,
     Verdict,
 )
+from generator.pages.figures import adapted, is_adapted
 from generator.syntax import math, sanitize
 from generator.syntax.highlight import highlight
 
@@ -81,8 +82,12 @@ def figure_files(results: Iterable[ProgramResult]) -> dict[OutPath, bytes]:
 
 
 def _picture(output: Output) -> tuple[str, str] | None:
+    """The kind of the picture and the data of its file: what the cell made, coloured for the page."""
     data = dict(output.data)
-    return next(((mime, data[mime]) for mime in _IMAGES if mime in data), None)
+    mime = next((mime for mime in _IMAGES if mime in data), "")
+    if mime == "image/svg+xml":
+        return mime, adapted(data[mime])
+    return (mime, data[mime]) if mime else None
 
 
 def _bytes(mime: str, data: str) -> bytes:
@@ -127,7 +132,8 @@ def _figure(mime: str, data: str, root: str, label: str) -> str:
     size = f' width="{width}" height="{height}"' if width and height else ""
     source = root + _figure_out(mime, data)
     alt = f"Figure made by the cell {label}"
-    return f'<img class="figure" src="{source}" alt="{escape(alt)}"{size} loading="lazy">'
+    kind = "figure adapted" if mime == "image/svg+xml" and is_adapted(data) else "figure"
+    return f'<img class="{kind}" src="{source}" alt="{escape(alt)}"{size} loading="lazy">'
 
 
 def _size(mime: str, data: str) -> tuple[int, int]:

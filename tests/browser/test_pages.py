@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import pytest
 from measures import CONTRAST, LINE_LENGTHS
+from PIL import Image
 from playwright.sync_api import expect
+
+from generator.pages.figures import adapted
 
 pytestmark = pytest.mark.browser
 
@@ -161,3 +167,28 @@ def test_script_that_slipped_into_a_page_does_not_run(visit, garden) -> None:
     )
     page.wait_for_timeout(100)
     assert page.evaluate("[window.refused, window.fired]") == [True, None]
+
+
+def test_a_figure_is_drawn_in_the_colours_of_the_scheme_that_the_reader_chose(visit, garden) -> None:
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"><defs>'
+        '<style type="text/css">*{stroke-linejoin: round; stroke-linecap: butt}</style></defs>'
+        '<rect width="40" height="40" style="fill: #7a7a7a"/></svg>'
+    )
+    source = f"data:image/svg+xml;base64,{base64.b64encode(adapted(svg).encode()).decode()}"
+    page = visit(garden.url + "gaussian.html", color_scheme="light").page
+    figure = page.locator(".cell-output .figure")
+    figure.evaluate(
+        "(img, source) => { img.src = source; img.className = 'figure adapted'; return img.decode(); }",
+        source,
+    )
+
+    def colour() -> tuple[int, ...]:
+        shot = Image.open(io.BytesIO(figure.screenshot()))
+        return shot.convert("RGB").getpixel((shot.width // 2, shot.height // 2))
+
+    assert colour() == (0x5C, 0x5A, 0x52)
+    page.get_by_role("button", name="Switch to dark").click()
+    assert colour() == (0xAE, 0xAC, 0xA2)
+    page.emulate_media(media="print")
+    assert colour() == (0x5C, 0x5A, 0x52)
