@@ -12,6 +12,7 @@ from html import escape
 from generator.model import (
     Cell,
     CellResult,
+    Check,
     Comparison,
     Frame,
     OutPath,
@@ -55,17 +56,27 @@ def cell_html(
     hide = cell.options.hide
     listing = f'<pre class="highlight" tabindex="0"><code>{highlight(cell.code, "python")}</code></pre>'
     code = f'<div class="cell-code">{listing}</div>'
-    if hide in ("input", "both"):
+    if hide in ("input", "both") and not cell.options.check:
         code = f'<details class="cell-hidden"><summary>Code</summary>{code}</details>'
     shown = "".join(_output(output, root, cell.label, path, lines) for output in outcome.outputs)
     shown += _instead(cell, outcome, verdict, path, lines[i] if i < len(lines) else 0)
     output = f'<div class="cell-output">{shown}</div>' if shown else ""
-    if shown and hide in ("output", "both"):
+    if cell.options.check:
+        code, output = _folded(code + output, verdict), ""
+    elif shown and hide in ("output", "both"):
         output = f'<details class="cell-hidden"><summary>Output</summary>{output}</details>'
     return (
         f'<figure class="cell" data-label="{escape(cell.label)}" data-grade="{verdict.grade}"{identity}>'
         f"{code}{output}{_evidence(cell, outcome, verdict, result.log, i)}</figure>"
     )
+
+
+def _folded(inner: str, verdict: Verdict) -> str:
+    """A check cell, of which a reader sees only that it is there and what became of it; open if it failed."""
+    held = sum(check.outcome == "held" for check in verdict.checks)
+    count = f", {held} of {len(verdict.checks)} held" if verdict.checks else ""
+    state = " open" if verdict.grade == "failed" else ""
+    return f'<details class="cell-hidden cell-check"{state}><summary>Check{count}</summary>{inner}</details>'
 
 
 def figure_files(results: Iterable[ProgramResult]) -> dict[OutPath, bytes]:
@@ -196,6 +207,7 @@ def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i:
         f'<details class="cell-evidence">{badge}<span class="grade">{shown}</span></summary>{said}'
         + (f"<dl>{facts}</dl>" if facts else "")
         + _comparisons(verdict.comparisons)
+        + _checks(verdict.checks)
         + (f'<p>Not checked:</p><ul class="unchecked">{unchecked}</ul>' if unchecked else "")
         + "</details>"
     )
@@ -219,6 +231,30 @@ def _facts(outcome: CellResult, log: RunLog, i: int) -> list[tuple[str, str]]:
         ("Run again", "python build.py --fresh"),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+_CHECKED = ("check", "of", "outcome", "expected", "found", "error", "tolerance")
+
+
+def _checks(checks: tuple[Check, ...]) -> str:
+    """What independent calculations were held against the cell, whatever came of them."""
+    if not checks:
+        return ""
+    rows = "".join(
+        f'<tr data-held="{str(one.outcome != "failed").lower()}">'
+        + "".join(
+            f"<td>{escape(text)}</td>"
+            for text in (
+                *(one.kind, one.what, one.outcome),
+                *(one.expected, one.actual, one.error, one.tolerance),
+            )
+        )
+        + "</tr>"
+        for one in checks
+    )
+    head = "".join(f"<th>{name}</th>" for name in _CHECKED)
+    table = f'<table class="comparisons checks"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="table" tabindex="0" role="group" aria-label="Checks">{table}</div>'
 
 
 def _comparisons(comparisons: tuple[Comparison, ...]) -> str:
