@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from generator.execution.manifest import ROOT
+from generator.execution.manifest import LIBRARY, ROOT
 from generator.execution.protocol import Environment
 
 _THROUGH = frozenset({"PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEMROOT"})
@@ -44,7 +44,7 @@ def variables(
         "TZ": "UTC",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join([ROOT, *filter(None, [outside.get("PYTHONPATH", "")])]),
+        "PYTHONPATH": os.pathsep.join([ROOT, LIBRARY, *filter(None, [outside.get("PYTHONPATH", "")])]),
         "MPLBACKEND": "module://generator.execution.figures",
         "MATPLOTLIBRC": str(Path(__file__).parent / "matplotlibrc"),
         "MPLCONFIGDIR": str(shared),
@@ -75,7 +75,8 @@ def _compile_cache(environment: Environment) -> dict[str, str]:
     is only good where it was made."""
     if not environment.cache:
         return {}
-    facts = (_version("jaxlib"), sys.version, instruction_sets(), os.environ.get("XLA_FLAGS", ""))
+    flags = dict(configuration(environment)).get("XLA_FLAGS", "")
+    facts = (_version("jaxlib"), sys.version, instruction_sets(), flags)
     name = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
     return {
         "JAX_COMPILATION_CACHE_DIR": str(Path(environment.cache).absolute() / "compiled" / name),
