@@ -29,7 +29,7 @@ LIBRARIES = {
     "mdit_py_plugins": {"markdown", "syntax"},
     "jinja2": {"theme"},
     "networkx": {"graph"},
-    "numpy": {"layout"},
+    "numpy": {"layout", "execution/library/garden"},
     "jax": {"execution/worker"},
     "nbconvert": {"execution"},
     "nbclient": {"execution"},

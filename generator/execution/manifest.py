@@ -3,8 +3,9 @@
 One half watches a run from inside its process (`Watch`), the other (`changed`) compares a stored manifest
 with the world of today without running anything.
 
-Locations of inputs: `note:data.csv` beside the note, `vault:data/big.csv` elsewhere in the vault, or an
-absolute path. A folder that was listed counts by its names.
+Locations of inputs: `note:data.csv` beside the note, `vault:data/big.csv` elsewhere in the vault,
+`library:garden.py` for what we give cells to import, or an absolute path. A folder that was listed counts by
+its names.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from generator.execution.protocol import Manifest
 
 ROOT = str(Path(__file__).resolve().parents[2])
 """The folder that `generator` is imported from."""
+
+LIBRARY = str(Path(__file__).resolve().parent / "library")
+"""The folder of what a cell may import from us."""
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/etc", "/var/cache", "/opt")
 _WHOLE = 64 << 20
@@ -54,7 +58,7 @@ def fingerprint(path: str) -> str:
 
 def location(path: str, vault: str, folder: str) -> str:
     """How a manifest names a file; `folder` is the note's, absolute."""
-    for prefix, base in (("note:", folder), ("vault:", vault)):
+    for prefix, base in (("library:", LIBRARY), ("note:", folder), ("vault:", vault)):
         if base and _inside(path, base):
             return prefix + os.path.relpath(path, base)
     return path
@@ -63,7 +67,7 @@ def location(path: str, vault: str, folder: str) -> str:
 def place(location: str, vault: str, folder: str) -> str:
     """The path that a manifest's location means today."""
     kind, _, rest = location.partition(":")
-    base = {"note": folder, "vault": vault}.get(kind)
+    base = {"note": folder, "vault": vault, "library": LIBRARY}.get(kind)
     return location if base is None else os.path.normpath(Path(base) / rest)
 
 
@@ -137,6 +141,9 @@ class Watch:
         opened = {path for path in map(os.path.realpath, set(self._opened)) if not self._ignore(path)}
         names = _imported(codes, self._baseline) | (_top_names() - self._baseline)
         packages, local = _sort_out(names)
+        more = _imported(map(_text_of, _files_of(local)), self._baseline) - names - {"generator"}
+        if more:  # A local module may have imported what was loaded before the cells ran.
+            packages, local = _sort_out(names | more)
         modules = {path for path in _files_of(local) if not self._ignore(path)}
         inputs = {location(path, vault, folder): fingerprint(path) for path in sorted(opened | modules)}
         return Manifest(packages, tuple(sorted(inputs.items())), tuple(sorted(self._network)), complete=True)
@@ -260,6 +267,13 @@ def _requirement_name(requirement: str) -> str:
 
 def _in_packages(path: str) -> bool:
     return any(_inside(path, folder) for folder in _interpreter())
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8", "replace") if path.endswith(".py") else ""
+    except OSError:
+        return ""
 
 
 def _files_of(names: set[str]) -> Iterator[str]:
