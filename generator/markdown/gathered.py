@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from generator.model import Cell, Link, Problem, Severity, Span, Spans, anchor_of
+from generator.model import Cell, Inline, Link, Problem, Severity, Span, Spans, anchor_of
 
 _NO_TEXT = -1
 
@@ -15,7 +15,8 @@ _NO_TEXT = -1
 @dataclass(slots=True)
 class Gathered:
     """Of one note: `headings` are level, text and anchor; `blocks` number the block ids; `texts` counts the
-    inline texts, whose numbers are the contexts of the links in them."""
+    inline texts, whose numbers are the contexts of the links in them; `evaluates`: whether a code span that
+    begins with `{python}` is an inline value."""
 
     path: str
     problems: list[Problem] = field(default_factory=list)
@@ -24,6 +25,8 @@ class Gathered:
     link_contexts: list[int] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
     cell_spans: list[Span] = field(default_factory=list)
+    values: list[Inline] = field(default_factory=list)
+    value_spans: list[Span] = field(default_factory=list)
     headings: list[tuple[int, str, str]] = field(default_factory=list)
     heading_spans: list[Span] = field(default_factory=list)
     nested_headings: set[int] = field(default_factory=set)
@@ -37,10 +40,15 @@ class Gathered:
     words: int = 0
     diagrams: bool = False
     summary: str = ""
+    evaluates: bool = True
 
     def spans(self) -> Spans:
         return Spans(
-            tuple(self.link_spans), tuple(self.cell_spans), tuple(self.heading_spans), tuple(self.block_spans)
+            tuple(self.link_spans),
+            tuple(self.cell_spans),
+            tuple(self.heading_spans),
+            tuple(self.block_spans),
+            tuple(self.value_spans),
         )
 
     # ------------------------------------------------ what the note says
@@ -100,6 +108,12 @@ class Gathered:
         self.cells.append(cell)
         self.cell_spans.append(span)
         return len(self.cells) - 1
+
+    def value(self, code: str, span: Span) -> int:
+        """The number of an inline value, which is evaluated after the cells gathered so far."""
+        self.values.append(Inline(code, len(self.cells)))
+        self.value_spans.append(span)
+        return len(self.values) - 1
 
     # ------------------------------------------------ what is wrong with it
 

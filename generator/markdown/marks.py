@@ -4,7 +4,7 @@ While rendering, holes and the ends of ranges travel inside the text: a letter a
 noncharacters. No source text can contain those, since parsing replaces them before anything else looks at it.
 
 * Holes: `I` an id, `L` and `l` the ends of a link, `U` a URL in raw HTML, `M` an embed, `K` a cell, `F` a
-  reference to a footnote, `T` a tag.
+  reference to a footnote, `T` a tag, `V` an inline value and `W` one within a link.
 * Ranges, a capital where one starts and a small letter where it ends: `H` a heading, `B` a block with an id,
   `X` the context of links; and `S`, where a section starts.
 * `R`, which only `raw` sees: what stands by while the HTML around it is cleaned.
@@ -27,6 +27,7 @@ from generator.model import (
     Range,
     TagHole,
     UrlHole,
+    ValueHole,
 )
 
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
@@ -45,6 +46,8 @@ _HOLES: dict[str, Callable[[str], Hole]] = {
     "K": lambda payload: CellHole(int(payload)),
     "F": lambda payload: FootnoteHole(*map(int, payload.split(","))),
     "T": TagHole,
+    "V": lambda payload: ValueHole(int(payload)),
+    "W": lambda payload: ValueHole(int(payload), bare=True),
 }
 
 

@@ -87,6 +87,7 @@ def _assembled(
         external=tuple(gathered.external),
         words=gathered.words,
         diagrams=gathered.diagrams,
+        values=tuple(gathered.values),
     )
 
 

@@ -47,7 +47,7 @@ def parse(source: Source, dialect: Dialect = Dialect()) -> Parsed:
         "notebook": bool(properties.kernel),
     }
     tokens = parser(dialect.nesting).parse(body_text, env)
-    gathered = Gathered(source.path)
+    gathered = Gathered(source.path, evaluates=properties.cells != "show")
     blocks = _renderer(gathered, Places(body_text.split("\n")), trusted=dialect.html == "trusted")
     note = note_of(tokens, env.get("footnotes", {}).get("list", {}), properties, blocks)
     _report(env, gathered)

@@ -16,6 +16,9 @@ from generator.markdown.references import References
 from generator.markdown.tokens import is_transclusion, trimmed, until_close
 from generator.model import Span
 
+VALUE = "{python} "
+"""What a code span begins with that is an expression to be evaluated."""
+
 _LINKS = frozenset({"link_open", "wikilink_open", "link_close", "wikilink_close"})
 
 
@@ -67,6 +70,8 @@ class Text:
                 run.frame.add(run.closers.pop() if run.closers else "")
             elif is_transclusion(child):
                 self._transclude(run, child, embeds)
+            elif child.type == "code_inline" and self._is_value(child):
+                run.frame.add(self._value(run, child))
             else:
                 run.frame.add(self._atom(child, inline))
         run.pieces.append((False, self.raw.closed(run.frame)))
@@ -98,6 +103,16 @@ class Text:
         run.pieces.append((False, self.raw.closed(run.frame)))
         run.pieces.append((True, self._atom(child, run.inline)))
         run.frame = Frame()
+
+    def _is_value(self, child: Token) -> bool:
+        return self.gathered.evaluates and child.content.startswith(VALUE) and child.content != VALUE
+
+    def _value(self, run: _Run, child: Token) -> str:
+        """The place of a value that is computed. Quarto's form, and its order: after the cells above."""
+        first, last = run.inline.map or (0, 0)
+        span = self.places.find(child.content, first, last)
+        number = self.gathered.value(child.content.removeprefix(VALUE).strip(), span)
+        return mark("W" if run.links else "V", number)
 
     def _atom(self, child: Token, inline: Token) -> str:
         """An inline token that holds no others."""
