@@ -82,7 +82,8 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How this one build is done; no page depends on it. `jobs` is 0 for as many as the machine can run."""
+    """How this one build is done; no page depends on it. `jobs` is 0 for as many as the machine can run;
+    `sandbox` whether cells are fenced in: as far as possible, wholly or not at all, or never."""
 
     jobs: int = 0
     strict: bool = False
@@ -91,6 +92,7 @@ class Options:
     no_exec: bool = False
     format: Format = "text"
     executor: str = "zygote"
+    sandbox: Literal["auto", "require", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cells.note_timeout", _seconds, help="seconds for the cells of one note"),
     Setting("cells.memory_mb", _whole(64), help="megabytes for the cells of one note"),
     Setting("cells.executor", _executor, "--executor", "zygote|jupyter|tcp://HOST:PORT", "where cells run"),
+    Setting("cells.sandbox", _choice("auto", "require", "off"), help="whether cells are fenced in"),
     Setting("limits.note_bytes", _whole(1), help="bytes of a note"),
     Setting("limits.nesting", _whole(1), help="nested Markdown blocks"),
     Setting("limits.embed_depth", _whole(1), help="embeds within embeds"),
@@ -233,6 +236,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("fresh", _truth, "--fresh", "", "ignore all caches", False),
     Setting("frozen", _truth, "--frozen", "", "never execute; what is stale is an error", False),
     Setting("no_exec", _truth, "--no-exec", "", "never execute; cells are shown as not run", False),
+    Setting(
+        "require_sandbox", _truth, "--require-sandbox", "", "run cells in a sandbox, or not at all", False
+    ),
     Setting(
         "format", _choice("text", "json", "github", "junit"), "--format", "", "how problems are told", False
     ),
@@ -466,4 +472,5 @@ def _options(values: Mapping[str, Any], environ: Mapping[str, str]) -> Options:
         values.get("no_exec", False),
         values.get("format", "text"),
         values.get("cells.executor", "zygote"),
+        "require" if values.get("require_sandbox") else values.get("cells.sandbox", "auto"),
     )

@@ -351,7 +351,7 @@ def summary(garden: Garden) -> dict[str, object]:
             "external": external,
         },
         "cells": [cell for slug in garden.results for cell in _cells_data(garden, slug)],
-        "isolation": next((log.isolation for log in logs if log.isolation), "none"),
+        "isolation": ", ".join(sorted({log.isolation for log in logs if log.isolation})) or "none",
         "versions": dict(sorted(versions.items())),
     }
 

@@ -16,6 +16,7 @@ from generator import config, disk
 from generator.cli import building, reports
 from generator.cli.arguments import Arguments, read
 from generator.cli.progress import Progress
+from generator.execution.protocol import Unavailable
 
 EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_LOCKED, EXIT_BUG, EXIT_INTERRUPTED = 2, 4, 5, 70, 130
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
     except KeyboardInterrupt:
         reports.say("interrupted; the site is as it was")
         return EXIT_INTERRUPTED
-    except (config.ConfigError, disk.Locked, disk.PublishError, building.Unavailable) as error:
+    except (config.ConfigError, disk.Locked, disk.PublishError, Unavailable) as error:
         reports.say(f"error: {error}")
         return _exit_code(error)
     except BrokenPipeError:
@@ -92,7 +93,7 @@ def _rebuild(loaded: config.Loaded) -> None:
     """Build again; what goes wrong is said, and the last good site stays."""
     try:
         _make(loaded, write=True)
-    except (config.ConfigError, disk.Locked, disk.PublishError) as error:
+    except (config.ConfigError, disk.Locked, disk.PublishError, Unavailable) as error:
         reports.say(f"error: {error}")
 
 

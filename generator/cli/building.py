@@ -10,10 +10,6 @@ from generator.cli.progress import Progress
 from generator.model import Problem, Program, Vault
 
 
-class Unavailable(Exception):
-    """Something that was asked for is not to be had on this machine."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a build has to say once it is done: all that is reported, and nothing of the pages.
@@ -78,7 +74,7 @@ def _state(loaded: config.Loaded) -> str:
     """A digest of everything that a build depends on."""
     settings, options = loaded.config, loaded.options
     files = disk.fingerprint(loaded.notes_dir, ignore=settings.ignore, exclude=not_notes(loaded))
-    mode = (options.no_exec, options.frozen, options.executor)
+    mode = (options.no_exec, options.frozen, options.executor, options.sandbox)
     return memo.digest((files, settings, memo.code_version(), mode))
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from generator import config, memo
-from generator.cli.building import Unavailable
 from generator.execution.cached import Cached, Mode
 from generator.execution.local import Local
-from generator.execution.protocol import Environment, Executor, Limits
+from generator.execution.protocol import Environment, Executor, Limits, Unavailable
 from generator.model import Program
 
 
@@ -46,7 +45,9 @@ def _environment(loaded: config.Loaded, jobs: int) -> Environment:
     limits = Limits(
         cell_seconds=cells.timeout, note_seconds=cells.note_timeout, memory_bytes=cells.memory_mb << 20
     )
-    return Environment(str(loaded.notes_dir), str(loaded.cache_dir), jobs, limits)
+    return Environment(
+        str(loaded.notes_dir), str(loaded.cache_dir), jobs, limits, sandbox=loaded.options.sandbox
+    )
 
 
 def _mode(options: config.Options) -> Mode:

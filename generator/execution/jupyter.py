@@ -31,6 +31,7 @@ from generator.execution.protocol import (
     Environment,
     Report,
     Run,
+    Unavailable,
     blocked,
     results_only,
     same_for_all,
@@ -44,7 +45,7 @@ _MARK = "NOTES_GARDEN_RUN"
 _START = 60
 _CELL: Json = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
 _CALL = "__import__('generator.execution.kernel', fromlist=['attach'])."
-ISOLATION = "a kernel of its own: fresh home, allow-listed environment, limited memory and time; no sandbox"
+ISOLATION = "process"
 
 
 class Jupyter:
@@ -60,7 +61,11 @@ class Jupyter:
     def record(
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None
     ) -> tuple[Run, ...]:
-        """See `Recorder`."""
+        """See `Recorder`. Raises Unavailable where a sandbox is required: a kernel has none."""
+        if self._environment.sandbox == "require" and any(map(_runs, programs)):
+            raise Unavailable(
+                "a sandbox is required, and Jupyter kernels run without one: try the zygote, on Linux"
+            )
         if not all(map(together.plain, programs)):
             return together.recorded(self.record, programs, report)
         return _run(self._record(programs, report)) if programs else ()
@@ -93,6 +98,10 @@ class Jupyter:
         finally:
             await kernel.stop()
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _runs(program: Program) -> bool:
+    return not all(map(skipped, program.cells))
 
 
 class Kernel:
@@ -162,7 +171,9 @@ class Kernel:
         shared = (Path(cache) if cache else self.root).absolute() / "matplotlib"
         self._folder("tmp")
         home = surroundings.at_home(self.root, surroundings.folder_of(self.program.path, self.environment))
-        return surroundings.variables(self.environment, shared) | home | {_MARK: self.mark}
+        kept = surroundings.compiled(self.program.path, self.environment)
+        compiled = {"JAX_COMPILATION_CACHE_DIR": kept} if kept else {}
+        return surroundings.variables(self.environment, shared) | home | compiled | {_MARK: self.mark}
 
     def _settings(self) -> str:
         vault = self.environment.vault

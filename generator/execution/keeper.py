@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from generator.execution import processes, wire
+from generator.execution import processes, sandbox, wire
 from generator.execution.collect import Collector
 from generator.execution.outcome import death, outcome, result, too_many, too_slow
 
@@ -49,12 +49,12 @@ class Child:
         ours, theirs = socket.socketpair()
         out, err = os.pipe(), os.pipe()
         self.line_page = mmap.mmap(-1, _NUMBER.size)
-        parent = os.getpid()
+        parent = os.pidfd_open(os.getpid())
         self.pid = os.fork()
         if self.pid == 0:
             _become(parent, out[1], err[1], (ours.fileno(), out[0], err[0]), job)
             _run(lambda: start(theirs, self._tell_line))
-        for fd in (out[1], err[1]):
+        for fd in (out[1], err[1], parent):
             os.close(fd)
         theirs.close()
         self.connection = ours
@@ -136,13 +136,12 @@ def _become(parent: int, out: int, err: int, others: tuple[int, ...], job: Json)
     for fd in {null, out, err, *others, *job["close"]} - {0, 1, 2}:
         os.close(fd)
     home = Path(job["home"])
-    for folder in (home, home / "tmp", home / "work"):
-        folder.mkdir(mode=0o700, exist_ok=True)
     os.chdir(home / "work")
     os.environ.clear()
     os.environ.update(job["variables"])
     limits = job["limits"]
     processes.confine(limits["memory_bytes"], limits["file_bytes"], limits["open_files"])
+    sandbox.renounce(sandbox.Fence(**job["fence"]))
 
 
 def _run(action: Callable[[], None]) -> NoReturn:
@@ -306,6 +305,7 @@ def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int],
     job["when"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     run = None
     try:
+        _make_room(job)
         run = Keeper(job, start).run()
     except Stopped:
         pass
@@ -314,6 +314,22 @@ def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int],
         if run:
             wire.send(answer, run)
         os._exit(0)
+
+
+def _make_room(job: Json) -> None:
+    """The folders that the note may write to, and a fence around them."""
+    home = Path(job["home"])
+    for folder in (home, home / "tmp", home / "work", home / "matplotlib"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    for file in Path(job["fonts"]).glob("fontlist-*.json"):  # Its own copy: what it does to it is its own.
+        shutil.copy(file, home / "matplotlib")
+    compiled = job["settings"]["compiled"]
+    try:
+        Path(compiled or job["home"]).mkdir(parents=True, exist_ok=True)
+    except OSError:
+        compiled = job["settings"]["compiled"] = ""
+    visible = [*sandbox.everything_visible(), *job["visible"]]
+    sandbox.enclose(sandbox.Fence(**job["fence"]), [*filter(None, [job["home"], compiled])], visible)
 
 
 def _clean(job: Json) -> None:

@@ -1,6 +1,7 @@
 """What every executor is: programs in, results out, under stated limits.
 
-An executor runs the cells of notes and never raises because of what a note does. Whoever wants to know
+An executor runs the cells of notes and never raises because of what a note does; `Unavailable` says that
+it cannot run any as it was asked to. Whoever wants to know
 what a run depended on asks a `Recorder`, which hands back the same results with a manifest each.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from generator.model import Cell, CellResult, CellStatus, Program, ProgramResult, RunLog
 
@@ -40,7 +41,8 @@ class Environment:
     `vault` is the absolute folder of the notes ("" if there is none): a cell finds its note's folder in
     the variable `NOTE_DIR` and may import modules from it. `cache` is a folder private to the
     garden (compiled programs, font lists), "" for none. `variables` are set for every cell, over the ones
-    that are let through from outside.
+    that are let through from outside. `sandbox`: `auto` fences cells in as far as the machine allows,
+    `require` all or nothing, `off` not at all.
     """
 
     vault: str = ""
@@ -48,6 +50,11 @@ class Environment:
     jobs: int = 1
     limits: Limits = Limits()
     variables: tuple[tuple[str, str], ...] = ()
+    sandbox: Literal["auto", "require", "off"] = "auto"
+
+
+class Unavailable(Exception):
+    """Something that was asked for is not to be had here, so that no cell may run."""
 
 
 class Executor(Protocol):

@@ -17,8 +17,6 @@ _THROUGH = frozenset({"PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEM
 _MEANT = ("JAX_", "XLA_")
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-ISOLATION = "a process of its own: fresh home, allow-listed environment, limited memory and time; no sandbox"
-
 
 def configuration(
     environment: Environment, outside: Mapping[str, str] = os.environ
@@ -68,6 +66,13 @@ def at_home(home: Path, folder: str) -> dict[str, str]:
 def folder_of(path: str, environment: Environment) -> str:
     """The absolute folder of a note, "" where there is no vault."""
     return os.path.realpath(Path(environment.vault) / Path(path).parent) if environment.vault else ""
+
+
+def compiled(path: str, environment: Environment) -> str:
+    """The folder for the compiled programs of one note, "" for none. Each has its own: nothing says that what
+    a note has put there is what its name promises, and so no other may be given it."""
+    base = _compile_cache(environment).get("JAX_COMPILATION_CACHE_DIR", "")
+    return str(Path(base, hashlib.sha256(path.encode()).hexdigest()[:16])) if base else ""
 
 
 def _compile_cache(environment: Environment) -> dict[str, str]:

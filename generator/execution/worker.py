@@ -1,6 +1,10 @@
 """The zygote: a process that has imported what notes need and forks a child for each.
 
-    python -m generator.execution.worker REQUESTS ANSWERS ROOT      (two descriptors and a folder)
+    python -m generator.execution.worker REQUESTS ANSWERS ROOT SANDBOX [VAULT]
+
+The first two are descriptors, ROOT is a folder for what is written meanwhile, SANDBOX a `sandbox.Mode`.
+
+Its first answer is the level of isolation that notes have here; see `sandbox`.
 
 It must never initialise a JAX backend and never start a thread: a fork copies only one thread, and locks that
 others held stay locked for ever. This is the only file that imports jax.
@@ -18,9 +22,10 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from dataclasses import asdict
+from typing import Any, NoReturn, cast
 
-from generator.execution import child, processes, wire
+from generator.execution import child, processes, sandbox, wire
 from generator.execution.keeper import keep
 
 Json = dict[str, Any]
@@ -30,8 +35,8 @@ _TICK = 1.0
 class Zygote:
     """Serves requests until whoever sends them is gone."""
 
-    def __init__(self, requests: int, answers: int) -> None:
-        self.requests, self.answers = requests, answers
+    def __init__(self, requests: int, answers: int, fence: sandbox.Fence) -> None:
+        self.requests, self.answers, self.fence = requests, answers, fence
         self.parent = os.getppid()
         self.waiting: list[Json] = []
         self.keepers: dict[int, tuple[int, Json, wire.Frames]] = {}
@@ -63,12 +68,14 @@ class Zygote:
             job = self.waiting.pop(0)
             if processes.threads() != 1:
                 raise RuntimeError(f"{processes.threads()} threads before a fork")
+            job |= {"fence": asdict(self.fence), "isolation": self.fence.level}
             read, write = os.pipe()
-            me = os.getpid()
-            pid = os.fork()
+            me = os.pidfd_open(os.getpid())
+            pid = sandbox.fork(self.fence)
             if pid == 0:
                 self._become_keeper(me, job, write, read)
             os.close(write)
+            os.close(me)
             self.keepers[read] = (pid, job, wire.Frames())
 
     def _become_keeper(self, parent: int, job: Json, write: int, read: int) -> NoReturn:
@@ -87,7 +94,7 @@ class Zygote:
             job["done"] = True
             if run.pop("crashed") and job["settings"]["compiled"]:
                 # Perhaps what JAX had kept is bad: once more without, before the note is blamed.
-                again = {**job, "settings": {**job["settings"], "compiled": False}}
+                again = {**job, "settings": {**job["settings"], "compiled": ""}}
                 self.waiting.insert(0, again)
             else:
                 wire.send(self.answers, {"index": job["index"], "run": run})
@@ -117,28 +124,44 @@ def _start(job: Json) -> Callable[[socket.socket, Callable[[int], None]], None]:
     return start
 
 
-def _configure(compiled: bool) -> None:
-    """Switch JAX's store of compiled programs off where it is not wanted."""
+def _configure(compiled: str) -> None:
+    """Have JAX keep compiled programs in the folder `compiled`, or not at all."""
     if compiled:
-        return
-    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
+    else:
+        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     if "jax" in sys.modules:
         import jax
 
-        jax.config.update("jax_compilation_cache_dir", None)  # type: ignore[no-untyped-call]
+        jax.config.update("jax_compilation_cache_dir", compiled or None)  # type: ignore[no-untyped-call]
 
 
 def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    requests, answers, root, mode = int(arguments[0]), int(arguments[1]), *arguments[2:4]
+    fence = _fence(mode, arguments)
+    sandbox.house(fence)
     processes.adopt_orphans()
     try:
-        Zygote(int(arguments[0]), int(arguments[1])).serve()
+        wire.send(answers, {"level": fence.level, "missing": "" if fence.whole else fence.why})
+        if fence.whole or mode != "require":
+            Zygote(requests, answers, fence).serve()
     except BrokenPipeError:
         pass
     finally:
         processes.kill_descendants(os.getpid())
-        shutil.rmtree(arguments[2], ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _fence(mode: str, arguments: list[str]) -> sandbox.Fence:
+    """The best fence there is. Where it takes bubblewrap to make one, this program begins again inside."""
+    fence = sandbox.find(cast(sandbox.Mode, mode))
+    if mode != "off" and not fence.whole:
+        bubble = sandbox.bubble(arguments[2], [*sandbox.everything_visible(), *arguments[4:]])
+        if bubble:
+            os.execv(bubble[0], [*bubble, sys.executable, "-m", "generator.execution.worker", *arguments])
+    return fence
 
 
 if __name__ == "__main__":

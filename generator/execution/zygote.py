@@ -22,6 +22,7 @@ from generator.execution.protocol import (
     Environment,
     Report,
     Run,
+    Unavailable,
     blocked,
     results_only,
     same_for_all,
@@ -56,6 +57,7 @@ class Zygote:
         self._variables: dict[str, str] = {}
         self._homes = 0
         self._end: Callable[[], object] | None = None
+        self._greeted = False
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
@@ -144,15 +146,27 @@ class Zygote:
     ) -> None:
         with suppress(BrokenPipeError):
             wire.send(self._requests, request)
+        if not self._greeted:
+            self._greet()
         while left and (answer := wire.receive(self._answers)):
             index = answer["index"]
             left.discard(index)
             done(index, wire.run_from(answer["run"]) if answer["run"] else Run(_lost(programs[index])))
 
+    def _greet(self) -> None:
+        greeting = wire.receive(self._answers)
+        self._greeted = True
+        if greeting and self._environment.sandbox == "require" and greeting["missing"]:
+            raise Unavailable(
+                f"a sandbox is required, and this machine gives none ({greeting['missing']}): try one that "
+                "lets its users make namespaces, or install bubblewrap"
+            )
+
     def _start(self) -> None:
         if self._process and self._process.poll() is None:
             return
         self.close()
+        self._greeted = False
         self._root = Path(tempfile.mkdtemp(prefix="garden-"))
         theirs, self._requests = os.pipe()
         self._answers, mine = os.pipe()
@@ -169,6 +183,8 @@ class Zygote:
                         str(theirs),
                         str(mine),
                         str(self._root),
+                        self._environment.sandbox,
+                        *filter(None, [self._environment.vault]),
                     ],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -190,6 +206,7 @@ class Zygote:
         self._homes += 1
         home = self._root / f"note-{self._homes}"
         folder = surroundings.folder_of(program.path, environment)
+        compiled = surroundings.compiled(program.path, environment)
         known = [skipped(cell) for cell in program.cells]
         return {
             "index": index,
@@ -198,8 +215,14 @@ class Zygote:
             "blocked": [asdict(blocked(i, program)) for i in range(len(program.cells))],
             "limits": asdict(environment.limits),
             "home": str(home),
-            "variables": self._variables | surroundings.at_home(home, folder),
-            "isolation": surroundings.ISOLATION,
+            "visible": [environment.vault] if environment.vault else [],
+            "fonts": self._variables["MPLCONFIGDIR"],
+            "variables": {
+                **self._variables,
+                **surroundings.at_home(home, folder),
+                "MPLCONFIGDIR": str(home / "matplotlib"),
+                "JAX_COMPILATION_CACHE_DIR": compiled,
+            },
             "device": surroundings.device(),
             "settings": {
                 "codes": [cell.code for cell in program.cells],
@@ -215,7 +238,7 @@ class Zygote:
                     str(self._root),
                     environment.cache and os.path.realpath(environment.cache),
                 ],
-                "compiled": bool(environment.cache),
+                "compiled": compiled,
             },
         }
 

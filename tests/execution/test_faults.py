@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def strict(environment: Environment) -> Zygote:
     return Zygote(replace(environment, limits=STRICT))
 
 
+@pytest.fixture(scope="module")
+def unfenced(environment: Environment) -> Iterator[Zygote]:
+    """Where a note may reach what watches over it: what then?"""
+    with Zygote(replace(environment, limits=STRICT, sandbox="off")) as executor:
+        yield executor
+
+
 @pytest.fixture
 def run(strict: Zygote) -> Callable[..., ProgramResult]:
     return lambda *codes, **options: strict.run([program(*codes, **options)])[0]
@@ -57,21 +65,27 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-def below(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(p) for p in children.read_text().split()] if children.exists() else []
+def marked(mark: str) -> list[int]:
+    """Processes that have `mark` in their environment: numbers that a cell prints may be those of a namespace
+    of its own."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (process / "environ").read_bytes() and alive(int(process.name)):
+                found.append(int(process.name))
+    return found
 
 
 def test_a_cell_that_ignores_interrupts_is_killed(run: Callable[..., ProgramResult]) -> None:
     code = (
-        "import signal, time, os\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(os.getpid())\n"
+        "import signal, time, os\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(os.environ['HOME'])\n"
         "while True:\n    time.sleep(1)"
     )
     result = run(code, timeout=1.0).results[0]
     assert result.status == "timeout"
     assert "did not react to being interrupted" in result.message
     assert result.line == 4
-    assert not alive(int(printed(result)))
+    assert not marked(printed(result).strip())
 
 
 def test_a_cell_that_swallows_the_interrupt_was_too_slow_all_the_same(
@@ -126,12 +140,13 @@ def test_nothing_that_a_cell_starts_survives_it(run: Callable[..., ProgramResult
         "twice = ('import subprocess, sys; quiet = dict(stdout=-3, stderr=-3); '\n"
         f"  'print(subprocess.Popen({QUOTED}, start_new_session=True, **quiet).pid)')\n"
         "print(subprocess.run([sys.executable, '-c', twice], capture_output=True, text=True).stdout)\n"
+        "print(os.environ['HOME'])"
     )
     result = run(code).results[0]
-    pids = [int(word) for word in printed(result).split()]
+    *pids, home = printed(result).split()
     assert result.status == "ok"
     assert len(pids) == 5
-    assert not any(map(alive, pids))
+    assert not marked(home)
 
 
 def test_a_note_that_starts_process_after_process_is_stopped(run: Callable[..., ProgramResult]) -> None:
@@ -194,7 +209,7 @@ def test_a_repr_that_fails_fails_its_cell_alone(run: Callable[..., ProgramResult
     assert "cannot be shown" in result.results[1].message
 
 
-def test_a_killed_keeper_is_a_sentence_and_takes_its_note_along(run: Callable[..., ProgramResult]) -> None:
+def test_a_killed_keeper_is_a_sentence_and_takes_its_note_along(unfenced: Zygote, vault: Path) -> None:
     code = (
         "import os, signal, subprocess, sys, pathlib\n"
         f"child = subprocess.Popen({SLEEPER}, start_new_session=True)\n"
@@ -202,14 +217,10 @@ def test_a_killed_keeper_is_a_sentence_and_takes_its_note_along(run: Callable[..
         "where.write_text(f'{os.getpid()} {child.pid}')\n"
         "os.kill(os.getppid(), signal.SIGKILL)\nimport time; time.sleep(60)"
     )
-    result = run(code)
-    assert result.results[0].status == "killed"
-    assert "watched over" in result.results[0].message
-    assert run("1").results[0].status == "ok"
-
-
-def test_pids_of_a_killed_keeper_are_gone(run: Callable[..., ProgramResult], vault: Path) -> None:
-    test_a_killed_keeper_is_a_sentence_and_takes_its_note_along(run)
+    result = unfenced.run([program(code)])[0].results[0]
+    assert result.status == "killed"
+    assert "watched over" in result.message
+    assert unfenced.run([program("1")])[0].results[0].status == "ok"
     pids = [int(pid) for pid in (vault / "pids").read_text().split()]
     (vault / "pids").unlink()
     _until(lambda: not any(map(alive, pids)))
@@ -218,6 +229,7 @@ def test_pids_of_a_killed_keeper_are_gone(run: Callable[..., ProgramResult], vau
 def test_a_killed_zygote_is_a_sentence_for_each_note_and_the_next_run_has_a_new_one(
     environment: Environment,
 ) -> None:
+    environment = replace(environment, sandbox="off")
     suicide = (
         "import os, signal\n"
         "keeper = os.getppid()\n"
@@ -234,31 +246,35 @@ def test_a_killed_zygote_is_a_sentence_for_each_note_and_the_next_run_has_a_new_
 def test_an_interrupted_generator_leaves_nothing_behind(tmp_path: Path) -> None:
     script = tmp_path / "generator_of_a_hanging_note.py"
     script.write_text(
-        "from pathlib import Path\n"
+        "import sys\n"
         "from generator.execution.protocol import Environment\n"
         "from generator.execution.zygote import Zygote\n"
         "from tests.execution.conftest import program\n"
-        "code = '''import os, subprocess, sys, time\nhere = os.environ[\"NOTE_DIR\"]\n"
-        f"child = subprocess.Popen({SLEEPER}, start_new_session=True)\n"
-        "open(here + '/new', 'w').write(f'{os.getpid()} {os.getppid()} {child.pid}')\n"
-        "os.rename(here + '/new', here + '/pids')\ntime.sleep(600)'''\n"
-        f"Zygote(Environment({str(tmp_path)!r})).run([program(code)])\n"
+        f"code = '''import subprocess, sys, time\nsubprocess.Popen({SLEEPER}, start_new_session=True)\n"
+        "time.sleep(600)'''\n"
+        "mark = (('GARDEN_TEST_MARK', sys.argv[1]),)\n"
+        "Zygote(Environment(variables=mark)).run([program(code)])\n"
     )
     for how in (signal.SIGINT, signal.SIGKILL):
+        mark = f"{tmp_path}-{how.name}"
         process = subprocess.Popen(
-            [sys.executable, str(script)],
+            [sys.executable, str(script), mark],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": ROOT},
             stderr=subprocess.DEVNULL,
             preexec_fn=hear_interrupts,
         )
-        _until((tmp_path / "pids").exists)
-        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()] + below(process.pid)
-        (tmp_path / "pids").unlink()
-        assert len(pids) >= 3
+        _until(lambda mark=mark: any(map(_is_sleeper, marked(mark))))
+        assert len(marked(mark)) >= 3
         process.send_signal(how)
         process.wait(timeout=30)
-        _until(lambda pids=pids: not any(map(alive, pids)))
+        _until(lambda mark=mark: not marked(mark))
+
+
+def _is_sleeper(pid: int) -> bool:
+    with suppress(OSError):
+        return b"time.sleep(600)" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def test_damaged_compiled_programs_do_no_harm(environment: Environment, tmp_path: Path) -> None:
@@ -267,7 +283,7 @@ def test_damaged_compiled_programs_do_no_harm(environment: Environment, tmp_path
     )
     with Zygote(replace(environment, cache=str(tmp_path))) as executor:
         first = executor.run([program(code)])[0].results
-        kept = [path for path in tmp_path.glob("compiled/*/*") if path.is_file()]
+        kept = [path for path in tmp_path.glob("compiled/*/*/*") if path.is_file()]
         assert kept
         for path in kept:
             path.write_bytes(path.read_bytes()[:-7] + b"garbage")
