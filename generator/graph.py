@@ -6,6 +6,7 @@ not wait for it. Everything that goes in or comes out is a plain value.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -109,17 +110,16 @@ def related(slugs: Iterable[Slug], edges: Iterable[Edge], k: int) -> dict[Slug, 
     A note without such notes is left out.
     """
     neighbours = _neighbours(slugs, edges)
+    weights = {slug: 1 / math.log(len(near)) for slug, near in neighbours.items() if 2 <= len(near) <= _HUB}
     found: dict[Slug, tuple[Slug, ...]] = {}
     for slug, near in neighbours.items():
         scores: dict[Slug, float] = {}
         for between in near:
-            around = neighbours[between]
-            if not 2 <= len(around) <= _HUB:
-                continue
-            for other in around:
-                if other != slug and other not in near:
-                    scores[other] = scores.get(other, 0.0) + 1 / math.log(len(around))
-        closest = sorted(scores, key=lambda other: (-round(scores[other], 9), other))[:k]
+            weight = weights.get(between, 0.0)
+            for other in neighbours[between] if weight else ():
+                scores[other] = scores.get(other, 0.0) + weight
+        ranked = [(-round(scores[other], 9), other) for other in scores.keys() - near.keys() - {slug}]
+        closest = [other for _, other in heapq.nsmallest(k, ranked)]
         if closest:
             found[slug] = tuple(closest)
     return found
@@ -147,9 +147,12 @@ def cycles(edges: Iterable[Edge], kind: LinkKind = "uses") -> tuple[tuple[Slug, 
 
 def _neighbours(slugs: Iterable[Slug], edges: Iterable[Edge]) -> dict[Slug, dict[Slug, None]]:
     """Who is linked with whom, either way; sorted, so that sums of floats are the same in every run."""
-    graph = _build(slugs, edges)
-    around = {slug: {*graph.succ[slug], *graph.pred[slug]} - {slug} for slug in sorted(graph)}
-    return {slug: dict.fromkeys(sorted(near)) for slug, near in around.items()}
+    around: dict[Slug, set[Slug]] = {slug: set() for slug in slugs}
+    for edge in edges:
+        if edge.source != edge.target:
+            around.setdefault(edge.source, set()).add(edge.target)
+            around.setdefault(edge.target, set()).add(edge.source)
+    return {slug: dict.fromkeys(sorted(around[slug])) for slug in sorted(around)}
 
 
 def _build(slugs: Iterable[Slug], edges: Iterable[Edge]) -> MultiDiGraph:
