@@ -1,0 +1,242 @@
+"""What a note can do to the machine it runs on. Where the machine gives no sandbox, that is what is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generator.execution import sandbox
+from generator.execution.jupyter import Jupyter
+from generator.execution.manifest import ROOT
+from generator.execution.protocol import Environment, Unavailable
+from generator.execution.zygote import Zygote
+from generator.model import RunLog
+from tests.execution.conftest import program
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the zygote needs Linux")
+
+LEVELS = {
+    "process", "namespaces: net", "namespaces: net mount", "namespaces: net pid mount",
+    "bubblewrap: net pid mount",
+}  # fmt: skip
+
+TRY = """
+import os, socket
+def attempt(action):
+    try:
+        return action() or "done"
+    except OSError as error:
+        return type(error).__name__
+"""
+
+
+@pytest.fixture(scope="module")
+def victim() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the same user that has nothing to do with any note."""
+    secret = {**os.environ, "SECRET": "canary"}
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=secret)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of somebody else, outside every garden, and not below /tmp."""
+    found = Path(ROOT, ".pytest_cache", f"outside-{os.getpid()}")
+    found.mkdir(parents=True)
+    return found
+
+
+@pytest.fixture(scope="module")
+def attempts(
+    zygote: Zygote, vault: Path, victim: subprocess.Popen[bytes], place: Path
+) -> Iterator[tuple[dict[str, str], RunLog]]:
+    """What came of everything that a note tried, by name."""
+    (vault / "mine.md").write_text("as it was")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port, pid = listener.getsockname()[1], victim.pid
+        listener.settimeout(0)
+        result = zygote.run(
+            [
+                program(
+                    TRY,
+                    f"there = ('127.0.0.1', {port})\n"
+                    "tried = dict(connect=attempt(lambda: socket.create_connection(there, 5)))",
+                    "own = os.path.join(os.environ['NOTE_DIR'], 'mine.md')\n"
+                    "tried['note'] = attempt(lambda: open(own, 'w').write('spoilt'))",
+                    f"tried['home'] = attempt(lambda: open({str(place / 'new')!r}, 'w').close())",
+                    f"tried['tmp'] = attempt(lambda: open('/tmp/{place.name}', 'w').close())",
+                    f"tried['kill'] = attempt(lambda: os.kill({pid}, 0))",
+                    f"tried['spy'] = attempt(lambda: open('/proc/{pid}/environ').read())",
+                    "import ctypes\n"
+                    "libc = ctypes.CDLL(None)\n"
+                    "remount = lambda: libc.mount(None, b'/', None, 4096 | 32, None)\n"
+                    "tried['remount'] = str(remount())\n"
+                    "tried['again'] = str(libc.unshare(0x10020000) or remount())",
+                    "open('here', 'w').write('x'); open(os.environ['TMPDIR'] + '/x', 'w').close()\n"
+                    "import multiprocessing\n"
+                    "with multiprocessing.Pool(2) as pool:\n"
+                    "    tried['pool'] = str(pool.map(abs, [-1, -2]))",
+                    "with socket.create_server(('127.0.0.1', 0)) as server:\n"
+                    "    there = server.getsockname()\n"
+                    "    tried['self'] = attempt(lambda: socket.create_connection(there).close())",
+                    "import json\nprint(json.dumps({k: str(v) for k, v in tried.items()}))",
+                )
+            ]
+        )[0]
+    assert [r.status for r in result.results] == ["ok"] * len(result.results), result.results
+    yield json.loads(result.results[-1].outputs[0].text), result.log
+    shutil.rmtree(place)
+    Path("/tmp", place.name).unlink(missing_ok=True)
+
+
+def test_the_level_that_was_obtained_is_said(attempts: tuple[dict[str, str], RunLog]) -> None:
+    found = sandbox.find("auto")
+    level = attempts[1].isolation
+    assert level in LEVELS
+    assert level == found.level or (not found.whole and level.startswith("bubblewrap"))
+
+
+def test_a_note_reaches_no_network(attempts: tuple[dict[str, str], RunLog]) -> None:
+    tried, log = attempts
+    assert (tried["connect"] == "ConnectionRefusedError") == ("net" in log.isolation)
+
+
+def test_a_note_writes_nowhere_but_into_its_scratch_folder(
+    attempts: tuple[dict[str, str], RunLog], vault: Path, place: Path
+) -> None:
+    tried, log = attempts
+    fenced = "mount" in log.isolation
+    assert ((vault / "mine.md").read_text() == "as it was") == fenced
+    assert (tried["note"] == "OSError") == fenced
+    assert (tried["home"] == "OSError") == fenced
+    assert (place / "new").exists() != fenced
+    assert Path("/tmp", place.name).exists() != fenced
+    assert tried["tmp"] == "done"  # Into a folder of its own, of that name.
+
+
+def test_a_note_neither_ends_nor_reads_another_process(
+    attempts: tuple[dict[str, str], RunLog], victim: subprocess.Popen[bytes]
+) -> None:
+    tried, log = attempts
+    assert (tried["kill"] == "ProcessLookupError") == ("pid" in log.isolation)
+    assert ("canary" not in tried["spy"]) == ("pid" in log.isolation)
+    assert victim.poll() is None
+
+
+def test_a_note_cannot_undo_its_sandbox(attempts: tuple[dict[str, str], RunLog]) -> None:
+    tried, log = attempts
+    if "mount" in log.isolation:
+        assert (tried["remount"], tried["again"]) == ("-1", "-1")
+
+
+def test_what_a_note_may_do_it_can(attempts: tuple[dict[str, str], RunLog]) -> None:
+    assert (attempts[0]["pool"], attempts[0]["self"]) == ("[1, 2]", "done")
+
+
+@pytest.fixture(scope="module")
+def unfenced(environment: Environment) -> Iterator[Zygote]:
+    with Zygote(replace(environment, sandbox="off")) as executor:
+        yield executor
+
+
+def test_results_are_the_same_with_and_without(zygote: Zygote, unfenced: Zygote) -> None:
+    one = program(
+        "import os, numpy as np\nprint(open(os.environ['NOTE_DIR'] + '/data.txt').read())\nnp.ones(3)",
+        "import jax\njax.jit(lambda x: x * 2)(3.0)  # => 6.0",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 3]);",
+        "print(os.listdir('.'), os.listdir(os.environ['TMPDIR']))\nimport answers\nanswers.ANSWER",
+        "open('/nowhere/at/all')",
+    )
+    fenced, plain = (executor.record([one])[0] for executor in (zygote, unfenced))
+    assert plain.result.log.isolation == "process"
+    assert fenced.result.results == plain.result.results
+    assert fenced.manifest == plain.manifest
+
+
+def test_a_note_has_compiled_programs_of_its_own(zygote: Zygote, environment: Environment) -> None:
+    """What one note keeps is never given to another: it could be anything."""
+    code = "import jax\nfloat(jax.jit(lambda x: x * 3 + 7)(1.5))"
+    spoil = (
+        "import os, pathlib\nfrom contextlib import suppress\n"
+        "mine = pathlib.Path(os.environ['JAX_COMPILATION_CACHE_DIR'])\n"
+        "for each in mine.parent.iterdir():\n    with suppress(OSError):\n        (each / 'bad').touch()"
+    )
+    for path in ("one.md", "two.md"):
+        assert zygote.run([program(code, path=path)])[0].results[0].status == "ok"
+    log = zygote.run([program(spoil, path="one.md")])[0].log
+    spoilt = list(Path(environment.cache).glob("compiled/*/*/bad"))
+    assert (len(spoilt) == 1) == ("mount" in log.isolation)
+
+
+def test_where_a_sandbox_is_required_a_kernel_is_none(environment: Environment) -> None:
+    with pytest.raises(Unavailable, match="Jupyter kernels run without one"):
+        Jupyter(replace(environment, sandbox="require")).run([program("1")])
+
+
+LACKING = """
+import os, sys
+from pathlib import Path
+from generator.execution import sandbox
+fence = sandbox.Fence(("net",), True)
+if sandbox.find("auto").words:
+    sandbox.house(fence)
+    Path("/proc/sys/user/max_user_namespaces").write_text("0")
+    sandbox.renounce(fence)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def lacking(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python where no namespace can be made."""
+    return subprocess.run(
+        [sys.executable, "-c", LACKING, *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, start_new_session=True,
+    )  # fmt: skip
+
+
+def test_without_a_sandbox_a_build_that_requires_one_stops(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("```{python}\nopen('/tmp/never', 'w')\n```\n")
+    (tmp_path / "garden.toml").write_text('[cells]\nsandbox = "require"\n')
+    build = lacking(str(Path(ROOT, "build.py")), "--config", str(tmp_path / "garden.toml"))
+    assert build.returncode == 4, build.stderr
+    assert "a sandbox is required, and this machine gives none (making namespaces" in build.stderr
+    assert not (tmp_path / "_site").exists()
+
+
+def test_without_a_sandbox_a_build_says_so_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("```{python}\n1 + 1  # => 2\n```\n")
+    build = lacking(str(Path(ROOT, "build.py")), "--notes", str(tmp_path / "notes"), "--format", "json",
+                    "--out", str(tmp_path / "site"), "--cache", str(tmp_path / "cache"))  # fmt: skip
+    assert build.returncode == 0, build.stderr
+    assert json.loads(build.stdout)["isolation"] == "process"
+
+
+def test_bubblewrap_makes_the_same_fence_where_it_must(tmp_path: Path) -> None:
+    prefix = sandbox.bubble(str(tmp_path), sandbox.everything_visible())
+    if not prefix:
+        pytest.skip("no bubblewrap that works here")
+    code = (
+        "import os, socket, sys\n"
+        "open(sys.argv[1] + '/fine', 'w')\n"
+        "for path in (sys.executable + '.new', '/usr/new'):\n"
+        "    try:\n        open(path, 'w'); print('written', path)\n    except OSError: pass\n"
+        "print(os.getpid() < 9, len(socket.if_nameindex()))"
+    )
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True 1\n"
+    assert (tmp_path / "fine").exists()
