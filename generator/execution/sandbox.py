@@ -272,7 +272,7 @@ def bubble(root: str, visible: Iterable[str]) -> list[str]:
     shown = [part for path in _existing(visible) for part in ("--ro-bind", path, path)]
     prefix = [
         *(program, "--unshare-user", "--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent"),
-        *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+        *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--remount-ro", "/proc"),
         *(part for folder in _existing(_HIDDEN[:3]) for part in ("--tmpfs", folder)),
         *(*shown, "--bind", root, root, "--setenv", _INSIDE, "1", "--cap-drop", "ALL", "--"),
     ]

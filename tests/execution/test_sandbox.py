@@ -231,7 +231,7 @@ def test_bubblewrap_makes_the_same_fence_where_it_must(tmp_path: Path) -> None:
     code = (
         "import os, socket, sys\n"
         "open(sys.argv[1] + '/fine', 'w')\n"
-        "for path in (sys.executable + '.new', '/usr/new'):\n"
+        "for path in (sys.executable + '.new', '/usr/new', '/proc/sys/kernel/domainname'):\n"
         "    try:\n        open(path, 'w'); print('written', path)\n    except OSError: pass\n"
         "print(os.getpid() < 9, len(socket.if_nameindex()))"
     )
