@@ -10,7 +10,9 @@ The rules, first hit wins (each step is one table of the index):
 2. a folder, which means its `index` or `README`;
 3. an alias, a redirect;
 4. a title (worth a warning: titles change);
-5. the last part of a path on its own (worth a warning: the path is wrong).
+5. the last part of a path on its own (worth a warning: the path is wrong);
+6. for links that are written as MyST writes them, `[text](name)` and the `ref` role, the one block of the
+   garden that has this name.
 
 Where several answer, the one that shares the nearest folder with the note that links is chosen, then the
 shortest path, then the first in alphabetical order.
@@ -22,7 +24,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from itertools import islice
 from typing import Literal
@@ -41,6 +43,8 @@ from generator.model import (
     Resolution,
     Slug,
     anchor_of,
+    block_id_of,
+    media_kind,
     slugify,
 )
 
@@ -59,13 +63,19 @@ class _Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Several:
-    """Targets that answer to one name. `best` is, for every folder that holds some, the best of those."""
+    """Targets that answer to one name. `best` is, for every folder that holds some, the best of those.
+    `kinds` are the notes among them by their suffix, where there are several suffixes."""
 
     best: dict[str, _Target]
     paths: tuple[str, ...]
+    kinds: Mapping[str, _Answer]
 
     def nearest(self, folder: str) -> _Target:
         return next(self.best[place] for place in _ancestors(folder) if place in self.best)
+
+    def named(self, target: str) -> _Answer:
+        """Those that have the suffix that the target is written with: `a.md` does not mean `a.ipynb`."""
+        return self.kinds.get(_note_suffix(target), self)
 
 
 _Answer = _Target | _Several
@@ -87,6 +97,7 @@ class Index:
     _folders: _Table
     _aliases: _Table
     _titles: _Table
+    _labels: _Table
     _notes: dict[str, _Target]
     _outlines: dict[str, _Outline] = field(default_factory=dict)
     _names: list[_Names] = field(default_factory=list)
@@ -116,11 +127,22 @@ def resolve(link: Link, path: str, index: Index) -> Resolution:
         answer, doubt = search.find(target)
     if answer is None and "/" in target and not search.outside:
         answer, doubt = search.basename(target), "basename"
+    if answer is None and link.kind == "link" and link.style == "markdown" and not link.anchor:
+        link, answer = _labelled(link, index)
     if answer is None:
-        return Missing(why="outside") if search.outside else Missing(_near(target, index))
+        return Missing(why="outside") if search.outside else Missing(_near(target, path, index))
+    if isinstance(answer, _Several):
+        answer = answer.named(target)
     if isinstance(answer, _Several):
         return Ambiguous(_found(answer.nearest(folder), link, doubt, index), answer.paths)
     return _found(answer, link, doubt, index)
+
+
+def _labelled(link: Link, index: Index) -> tuple[Link, _Target | None]:
+    """The block that the whole target of a link names, as a link to it, and the note that it is in."""
+    name = block_id_of(link.target).lower()
+    answer = index._labels.get(name) if "." not in link.target and "/" not in link.target else None
+    return (replace(link, anchor=("^" + name,)), answer) if isinstance(answer, _Target) else (link, None)
 
 
 def backlinks(
@@ -164,8 +186,12 @@ def _ends(path: str) -> Iterator[str]:
 
 
 def _stem(path: str) -> str:
+    return path[: len(path) - len(_note_suffix(path))]
+
+
+def _note_suffix(path: str) -> str:
     lower = path.lower()
-    return next((path[: -len(end)] for end in _NOTE_SUFFIXES if lower.endswith(end)), path)
+    return next((end for end in _NOTE_SUFFIXES if lower.endswith(end)), "")
 
 
 def _fold(text: str) -> str:
@@ -241,6 +267,7 @@ class _Building:
     folders: _Naming = field(default_factory=_Naming)
     aliases: _Naming = field(default_factory=_Naming)
     titles: _Naming = field(default_factory=_Naming)
+    labels: _Naming = field(default_factory=_Naming)
     indexes: dict[str, tuple[int, _Target]] = field(default_factory=dict)
     notes: dict[str, _Target] = field(default_factory=dict)
 
@@ -255,6 +282,8 @@ class _Building:
             self.slugs.add(_ends(_slug(address.strip("/"))), target)
         for alias in filter(None, map(_words, note.aliases)):
             self.aliases.add((alias, _slug(alias)), target)
+        cells = {cell.label for cell in note.cells}
+        self.labels.add((block.id.lower() for block in note.blocks if block.id not in cells), target)
         folder, _, name = stem.rpartition("/")
         if note.title != name:
             self.titles.add((_words(note.title), _slug(note.title)), target)
@@ -270,9 +299,9 @@ class _Building:
         for folder, (_, target) in self.indexes.items():
             for spelling in {folder, _fold(folder), _slug(folder)}:
                 self.folders.add(_ends(spelling), target)
-        tables = (self.exact, self.folded, self.slugs, self.folders, self.aliases, self.titles)
-        exact, folded, slugs, folders, aliases, titles = (table.settled() for table in tables)
-        return Index(exact, folded, slugs, folders, aliases, titles, self.notes)
+        names = (self.exact, self.folded, self.slugs, self.folders, self.aliases, self.titles, self.labels)
+        exact, folded, slugs, folders, aliases, titles, labels = (table.settled() for table in names)
+        return Index(exact, folded, slugs, folders, aliases, titles, labels, self.notes)
 
     def _add_path(self, path: str, target: _Target) -> None:
         self.exact.add(_ends(path), target)
@@ -284,12 +313,21 @@ class _Building:
 
 
 def _several(targets: list[_Target]) -> _Several:
+    kinds: dict[str, list[_Target]] = {}
+    for target in targets:
+        kinds.setdefault(_note_suffix(target.path), []).append(target)
+    mixed = sum(map(bool, kinds)) > 1
+    by_kind = {kind: _one_or_several(some) for kind, some in kinds.items() if kind} if mixed else {}
     best: dict[str, _Target] = {}
     ordered = sorted(targets, key=lambda target: (len(target.path), target.path))
     for target in ordered:
         for folder in _ancestors(_parent(target.path)):
             best.setdefault(folder, target)
-    return _Several(best, tuple(sorted(target.path for target in targets)))
+    return _Several(best, tuple(sorted(target.path for target in targets)), by_kind)
+
+
+def _one_or_several(targets: list[_Target]) -> _Answer:
+    return targets[0] if len(targets) == 1 else _several(targets)
 
 
 # ---------------------------------------------------------------- finding a target
@@ -367,13 +405,16 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """The headings and blocks of a note by what they may be called. `texts` are three tables, strictest
-    first: text, text without punctuation, anchor; `ends[i]` is the first heading that is not under `i`."""
+    """The headings, blocks and elements of a note by what they may be called. `texts` are three tables,
+    strictest first: text, text without punctuation, anchor; `ends[i]` is the first heading that is not
+    under `i`; `named` are the texts of the headings that are blocks."""
 
     headings: tuple[Heading, ...]
     ends: tuple[int, ...]
     texts: tuple[dict[str, list[int]], ...]
     blocks: dict[str, str]
+    ids: dict[str, str]
+    named: dict[str, str]
 
 
 _SPELLINGS: tuple[Callable[[str], str], ...] = (
@@ -395,17 +436,28 @@ def _found(target: _Target, link: Link, doubt: Doubt, index: Index) -> Found | F
     last = link.anchor[-1]
     if last.startswith("^"):
         block = outline.blocks.get(last[1:]) or outline.blocks.get(last[1:].lower())
-        return Found(
-            note.slug, note.title, f"^{block}" if block else "", note.title, doubt if block else "block"
-        )
+        if not block:
+            return Found(note.slug, note.title, "", note.title, "block")
+        text = outline.named.get(block) if link.style == "markdown" else None
+        return Found(note.slug, note.title, f"^{block}", text or note.title, doubt)
     heading = _heading(link.anchor, outline)
-    if heading is None and link.style == "markdown" and last in outline.blocks:
-        # `[text](#name)` may mean a MyST target, which is a block id here.
-        return Found(note.slug, note.title, f"^{outline.blocks[last]}", note.title, doubt)
     if heading is None:
-        return Found(note.slug, note.title, "", note.title, "heading")
+        anchor = _element(last, link, outline)
+        return Found(note.slug, note.title, anchor, note.title, doubt if anchor else "heading")
     label = f"{note.title} › {heading.text}" if link.target else heading.text
     return Found(note.slug, note.title, heading.anchor, label, doubt)
+
+
+def _element(name: str, link: Link, outline: _Outline) -> str:
+    """The id in the page of what a link names that is no heading: an element of the author's raw HTML or, for
+    `[text](#name)`, a MyST target."""
+    for wanted in (name, unquote(name)):
+        if wanted in outline.ids:
+            return outline.ids[wanted]
+        block = outline.blocks.get(block_id_of(wanted)) or outline.blocks.get(block_id_of(wanted).lower())
+        if block and link.style == "markdown":
+            return f"^{block}"
+    return ""
 
 
 def _outline(note: Note) -> _Outline:
@@ -416,7 +468,10 @@ def _outline(note: Note) -> _Outline:
         texts[2].setdefault(heading.anchor, []).append(i)
     names = [*(block.id for block in note.blocks), *(cell.label for cell in note.cells)]
     blocks = {name.lower(): name for name in reversed(names)} | {name: name for name in names}
-    return _Outline(note.headings, _section_ends(note.headings), texts, blocks)
+    ids = {name.removeprefix("user-"): name for name in note.ids} | {name: name for name in note.ids}
+    starts = {heading.section.start: heading.text for heading in reversed(note.headings)}
+    named = {block.id: starts[block.range.start] for block in note.blocks if block.range.start in starts}
+    return _Outline(note.headings, _section_ends(note.headings), texts, blocks, ids, named)
 
 
 def _section_ends(headings: tuple[Heading, ...]) -> tuple[int, ...]:
@@ -471,10 +526,10 @@ def _called(name: str, outline: _Outline) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Every name in the garden: folded, what to write for it, and whether it is a note's; and, by trigram, in
-    which of them it occurs."""
+    """Every name in the garden: folded, what to write for it, and whose it is; and, by trigram, in which of
+    them it occurs."""
 
-    names: tuple[tuple[str, str, bool], ...]
+    names: tuple[tuple[str, str, _Target], ...]
     grams: dict[str, list[int]]
 
 
@@ -486,8 +541,9 @@ _LETTERS = 80  # of a name.
 _ALIKE = 0.7
 
 
-def _near(target: str, index: Index) -> tuple[str, ...]:
-    """Up to three names that are spelled much like the target, the most alike first."""
+def _near(target: str, path: str, index: Index) -> tuple[str, ...]:
+    """Up to three names that are spelled much like the target, the most alike first: one for each note, and
+    none for the note at `path`, in which the link stands."""
     if not index._names:
         index._names.append(_all_names(index))
     known = index._names[0]
@@ -496,28 +552,32 @@ def _near(target: str, index: Index) -> tuple[str, ...]:
     weights: dict[int, float] = {}
     for gram in grams[:_GRAMS]:
         for i in islice(gram, _PER_GRAM):
-            if known.names[i][2] or "." in wanted:  # files of other types have their suffix
+            if _may_mean(wanted, known.names[i][2], path):
                 weights[i] = weights.get(i, 0) + 1 / len(gram)
     likely = sorted(weights, key=lambda i: (-weights[i], i))[:_COMPARED]
-    alike: dict[str, float] = {}
-    for name, shown, _ in (known.names[i] for i in likely):
+    alike: dict[str, tuple[float, str]] = {}
+    for name, shown, meant in (known.names[i] for i in likely):
         matcher = SequenceMatcher(None, wanted, name, autojunk=False)
-        if matcher.quick_ratio() >= _ALIKE:
-            alike[shown] = max(alike.get(shown, 0), matcher.ratio())
-    close = sorted((-ratio, shown) for shown, ratio in alike.items() if ratio >= _ALIKE)
-    return tuple(shown for _, shown in close[:3])
+        if matcher.quick_ratio() >= _ALIKE and (ratio := matcher.ratio()) >= _ALIKE:
+            alike[meant.path] = min(alike.get(meant.path, (0.0, "")), (-ratio, shown))
+    return tuple(shown for _, shown in sorted(alike.values())[:3])
+
+
+def _may_mean(wanted: str, known: _Target, path: str) -> bool:
+    """Files that are no notes are named with their suffix, pictures and the like always."""
+    return "." in wanted if known.note is None else known.path != path and not media_kind(wanted)
 
 
 def _all_names(index: Index) -> _Names:
-    names: dict[tuple[str, str, bool], None] = {}
+    names: dict[tuple[str, str, _Target], None] = {}
     for key, answer in index._exact.items():
         if key.startswith("/") and isinstance(answer, _Target):
             name = _fold(key.rpartition("/")[2])[:_LETTERS]
-            names[name, key[1:], answer.note is not None] = None
+            names[name, key[1:], answer] = None
     for target in index._notes.values():
         for title in (target.note.title, *target.note.aliases) if target.note else ():
             if _words(title) != _fold(_stem(target.path).rpartition("/")[2]):
-                names[_words(title)[:_LETTERS], title, True] = None
+                names[_words(title)[:_LETTERS], title, target] = None
     grams: dict[str, list[int]] = {}
     for i, (name, _, _) in enumerate(names):
         for gram in _trigrams(name):

@@ -416,11 +416,28 @@ def test_what_is_missing_comes_with_names_that_are_spelled_alike() -> None:
         note("maths/Covariance matrix.md", aliases=("Variance matrix",)),
         *("maths/Contrast.md", "img/plot.png", note("a.md", "Gaussian process")),
     )
-    assert wiki("Covarience matrix", "x.md", where) == Missing(("maths/Covariance matrix", "Variance matrix"))
+    assert wiki("Covarience matrix", "x.md", where) == Missing(("maths/Covariance matrix",))
+    assert wiki("Varience matrix", "x.md", where) == Missing(("Variance matrix",))
     assert wiki("gaussian proces", "x.md", where) == Missing(("Gaussian process",))
     assert wiki("plots.png", "x.md", where) == Missing(("img/plot.png",))
     assert wiki("plot", "x.md", where) == Missing()
     assert wiki("Zebra crossing", "x.md", where) == Missing()
+
+
+def test_a_picture_is_suggested_for_a_picture_and_no_note_for_itself() -> None:
+    where = garden(note("polar.md", aliases=("Polar form",)), "img/polars.png")
+    assert wiki("polar.png", "x.md", where) == Missing(("img/polars.png",))
+    assert wiki("Polar form.webp", "x.md", where) == Missing()
+    assert wiki("Polar forms", "x.md", where) == Missing(("Polar form",))
+    assert wiki("Polar forms", "polar.md", where) == Missing()
+
+
+def test_a_suffix_tells_two_kinds_of_notes_apart() -> None:
+    where = garden("d/a.md", "d/a.ipynb", "e/a.md")
+    for target, path in (("d/a.md", "d/a"), ("d/a.ipynb", "d/a"), ("a.ipynb", "d/a")):
+        assert reached(wiki(target, "x.md", where)) == path
+    for target in ("d/a", "a.md"):
+        assert isinstance(wiki(target, "x.md", where), Ambiguous)
 
 
 def test_at_most_three_are_suggested() -> None:

@@ -60,15 +60,18 @@ class Blocks:
         return self.raw.closed(frames[0])
 
     def identity(self, token: Token) -> tuple[str, str, str]:
-        """Start mark, id attribute and end mark of a block that has a block id; else nothing."""
-        name = token.meta.get("block_id", "")
-        if not name:
-            return "", "", ""
-        span = Span((token.meta.get("block_id_line") or (token.map[0] if token.map else 0)) + 1)
-        number = self.gathered.block(name, span)
-        if number is None:
-            return "", "", ""
-        return mark("B", number), mark("I", "^" + name), mark("b", number)
+        """Start marks, id attribute and end marks of a block that has block ids; else nothing. An element has
+        one id: every other gets an element of its own before it."""
+        start = attribute = end = ""
+        for name, line in _names(token):
+            number = self.gathered.block(name, Span(line + 1))
+            if number is None:
+                continue
+            anchor = mark("I", "^" + name)
+            start += mark("B", number) + (f"<span{anchor}></span>" if attribute else "")
+            attribute = attribute or anchor
+            end = mark("b", number) + end
+        return start, attribute, end
 
     # ------------------------------------------------ blocks of text
 
@@ -109,21 +112,40 @@ class Blocks:
         if token.type.startswith("callout"):
             opening, closing = _callout(token, attribute)
             return start + opening, closing + end
-        if token.type == "tr_open" and "lost" in token.meta:
-            self._report_lost_cells(token)
+        if token.type == "tr_open":
+            self._report_row(token)
         written = "".join(f' {key}="{escape(value)}"' for key, value in attributes(token))
         return f"{start}<{token.tag}{written}{attribute}>{_checkbox(token)}", f"</{token.tag}>\n{end}"
 
-    def _report_lost_cells(self, token: Token) -> None:
-        self.gathered.problem(
-            "table-row-long", "warning", line_of(token),
-            f"this row has more cells than the table has columns; what is left out: {token.meta['lost']}",
-            "add columns to the first row, or write a pipe within a cell as \\|",
-        )  # fmt: skip
+    def _report_row(self, token: Token) -> None:
+        line = line_of(token).line
+        lost = f"; what is left out: {token.meta['lost']}" if "lost" in token.meta else ""
+        if "cut" in token.meta:
+            column, written = token.meta["cut"]
+            self.gathered.problem(
+                "table-link-cut", "warning", Span(line, column + 1),
+                f"in a table the pipe of a wikilink ends the cell, so this is no link{lost}",
+                f"write it with a backslash: {written}",
+            )  # fmt: skip
+        elif lost:
+            self.gathered.problem(
+                "table-row-long", "warning", Span(line, token.meta["col"] + 1),
+                f"this row has more cells than the table has columns{lost}",
+                "add columns to the first row, or write a pipe within a cell as \\|",
+            )  # fmt: skip
 
     def _leaf(self, token: Token) -> str:
         start, attribute, end = self.identity(token)
         return start + self.leaves.html(token, attribute) + end
+
+
+def _names(token: Token) -> list[tuple[str, int]]:
+    """The block ids of a block and their lines: its own first, then the targets before it."""
+    targets = list(token.meta.get("targets", ()))
+    if "block_id" not in token.meta:
+        return targets
+    line = token.meta["block_id_line"] or (token.map[0] if token.map else 0)
+    return [(token.meta["block_id"], line), *targets]
 
 
 def _content(rest: Iterator[Token]) -> Token:

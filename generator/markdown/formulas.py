@@ -18,6 +18,6 @@ def formula(token: Token, display: bool, span: Span, gathered: Gathered) -> str:
         return mathml
     gathered.problem(
         "math-unsupported", "warning", span, f"this formula cannot be shown: {why}",
-        "its source is shown instead; rewrite it with the commands that MathML knows",
+        "its source is shown instead; write it with other commands, or in shorter parts",
     )  # fmt: skip
     return f'<code class="problem" data-code="math-unsupported">{escape(token.content.strip())}</code>'

@@ -39,6 +39,7 @@ class Gathered:
     texts: int = 0
     words: int = 0
     diagrams: bool = False
+    ids: dict[str, None] = field(default_factory=dict)
     summary: str = ""
     evaluates: bool = True
 

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from generator.markdown.formulas import formula
 from generator.markdown.gathered import Gathered
 from generator.markdown.marks import mark
-from generator.markdown.places import line_of
+from generator.markdown.places import Places, line_of
 from generator.model import Cell, Span
 from generator.syntax.highlight import highlight
 
@@ -27,6 +27,7 @@ class Leaves:
     """Renders leaves, and gathers the cells among them."""
 
     gathered: Gathered
+    places: Places
 
     def html(self, token: Token, attribute: str) -> str:
         """One leaf. `attribute` is its id, if it has one."""
@@ -36,7 +37,8 @@ class Leaves:
         if token.type in _CODE:
             return self._code(token, attribute)
         if token.type.startswith("math_block"):
-            shown = formula(token, True, line_of(token), self.gathered)
+            line = line_of(token).line - 1
+            shown = formula(token, True, self.places.find("$$", line, line), self.gathered)
             return f'<div class="math"{attribute}>{shown}</div>\n'
         if token.type == "hr":
             return "<hr>\n"

@@ -10,10 +10,11 @@ from markdown_it.token import Token
 from generator.markdown.blocks import Blocks
 from generator.markdown.gathered import Gathered
 from generator.markdown.marks import Pieces
+from generator.markdown.places import Places
 from generator.markdown.raw import is_comment
 from generator.markdown.title import titled
 from generator.markdown.tokens import split_footnotes
-from generator.model import Block, Footnote, Heading, Link, Note, Range, Slug, Span, slug_of, slugify
+from generator.model import Block, Footnote, Heading, Link, Note, Range, Slug, slug_of, slugify
 from generator.syntax.frontmatter import Properties
 from generator.syntax.wikilink import split
 
@@ -32,7 +33,7 @@ def note_of(tokens: list[Token], footnotes: dict[int, Any], properties: Properti
     shown = tuple(
         _footnote(meta, footnotes[meta["id"]], inner, blocks, pieces) for meta, inner in footnote_tokens
     )
-    _add_property_links(properties, gathered)
+    _add_property_links(properties, gathered, blocks.text.places)
     return _assembled(title, pieces, main, shown, properties, gathered)
 
 
@@ -46,12 +47,12 @@ def _footnote(
     return Footnote(meta.get("label") or "", meta["id"] + 1, max(known.get("count", 1), 1), place)
 
 
-def _add_property_links(properties: Properties, gathered: Gathered) -> None:
+def _add_property_links(properties: Properties, gathered: Gathered, places: Places) -> None:
     for key, raw, line in properties.links:
         target, anchor, text = split(raw)
         kind: Literal["uses", "property"] = "uses" if key == "uses" else "property"
         link = Link(kind, target, anchor, text, options=(("key", key),))
-        gathered.link_without_context(link, Span(line))
+        gathered.link_without_context(link, places.property(raw, line - 1))
 
 
 def _assembled(
@@ -87,6 +88,7 @@ def _assembled(
         external=tuple(gathered.external),
         words=gathered.words,
         diagrams=gathered.diagrams,
+        ids=tuple(gathered.ids),
         values=tuple(gathered.values),
     )
 

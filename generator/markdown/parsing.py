@@ -48,7 +48,7 @@ def parse(source: Source, dialect: Dialect = Dialect()) -> Parsed:
     }
     tokens = parser(dialect.nesting).parse(body_text, env)
     gathered = Gathered(source.path, evaluates=properties.cells != "show")
-    blocks = _renderer(gathered, Places(body_text.split("\n")), trusted=dialect.html == "trusted")
+    blocks = _renderer(gathered, Places(text.split("\n")), trusted=dialect.html == "trusted")
     note = note_of(tokens, env.get("footnotes", {}).get("list", {}), properties, blocks)
     _report(env, gathered)
     dated = replace(
@@ -81,7 +81,7 @@ def _without_marks(source: Source) -> tuple[str, list[Problem]]:
 def _renderer(gathered: Gathered, places: Places, trusted: bool) -> Blocks:
     raw = Raw(gathered, places, trusted)
     text = Text(gathered, places, raw, References(gathered, places))
-    return Blocks(gathered, raw, text, Leaves(gathered))
+    return Blocks(gathered, raw, text, Leaves(gathered, places))
 
 
 # ---------------------------------------------------------------- what is said once for a note

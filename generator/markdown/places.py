@@ -46,6 +46,19 @@ class Places:
                 return Span(number + 1, column + 1)
         return Span(first + 1)
 
+    def within(self, content: str, first: int, position: int) -> Span:
+        """The place of a position in the text of a block that begins in line `first`."""
+        start = content.rfind("\n", 0, position) + 1
+        number = first + content.count("\n", 0, position)
+        column = self._column(content[start:].partition("\n")[0], number)
+        return Span(number + 1, max(column + position - start, 0) + 1)
+
+    def property(self, target: str, line: int) -> Span:
+        """Where the wikilink with this target begins in a line of front matter, or the bare target."""
+        place = self.find(target, line, line)
+        before = self.line(line)[: place.col - 1].rstrip()
+        return Span(place.line, len(before) - 1) if before.endswith("[[") else place
+
     def of(self, inline: Token, position: int) -> Span:
         """The place of a position in an inline token's text."""
         first = inline.map[0] if inline.map else 0

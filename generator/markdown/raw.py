@@ -64,17 +64,33 @@ class Raw:
 
     def closed(self, frame: Frame) -> str:
         """The HTML of a frame that is complete."""
-        if frame.raw is None or self.trusted:
+        if frame.raw is None:
+            return "".join(text for _, text in frame.parts)
+        if self.trusted:
+            sanitize.clean("".join(text for raw, text in frame.parts if raw), self._trusted_attribute)
             return "".join(text for _, text in frame.parts)
         self.lines = frame.raw
         mixed, kept = _set_aside(frame.parts)
-        return _restored(sanitize.clean(mixed, self._url), kept)
+        return _restored(sanitize.clean(mixed, self._attribute), kept)
 
-    def _url(self, tag: str, attribute: str, url: str) -> str | None:
-        """Called for each URL in raw HTML that survived: one inside the vault becomes a hole, and one that
-        the page would load from another host is dropped."""
+    def _trusted_attribute(self, tag: str, attribute: str, value: str) -> str | None:
+        """Called for what stays as it is, so that links lead to its ids."""
+        if attribute in ("id", "name"):
+            self.gathered.ids[value.removeprefix(sanitize.ID_PREFIX)] = None
+        return value
+
+    def _attribute(self, tag: str, attribute: str, value: str) -> str | None:
+        """Called for each URL, id and name in raw HTML that survived."""
         if tag in sanitize.DROPPED_WITH_CONTENT:
             return None
+        if attribute in ("id", "name"):
+            self.gathered.ids[value] = None
+            return value
+        return self._url(tag, value)
+
+    def _url(self, tag: str, url: str) -> str | None:
+        """A URL inside the vault becomes a hole, and one that the page would load from another host is
+        dropped."""
         parts = url_parts(url)
         if parts is None:
             return self._outer_url(tag, url)
@@ -106,8 +122,7 @@ class Raw:
                 return tag[0]
 
             def place() -> Span:
-                line = first + content.count("\n", 0, tag.start())
-                return Span(line + 1, max(self.places.line(line).find(tag[0]), 0) + 1)
+                return self.places.within(content, first, tag.start())
 
             return self._judged(tag, place, "it is left out with its content", tag.start() < end)
 

@@ -35,7 +35,7 @@ class References:
         if is_web(meta["target"]):
             opening, closing = self._external(meta["target"], "")
             return opening + ("" if text else escape(meta["target"])), closing
-        link = Link("link", meta["target"], meta["anchor"], text or None)
+        link = Link("link", meta["target"], meta["anchor"], text or None, style=meta.get("style", "wiki"))
         return self._link(link, self._place(token, inline))
 
     def markdown_link(self, token: Token, words: list[Token], inline: Token) -> tuple[str, str]:

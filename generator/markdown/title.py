@@ -53,4 +53,5 @@ def _targets(gathered: Gathered) -> str:
         f"{mark('B', i)}<span{mark('I', '^' + name)}></span>{mark('b', i)}"
         for name, i in gathered.blocks.items()
     )
-    return f"{mark('S', 0)}{anchors}{named}"
+    raw = "".join(f"<span{mark('I', name)}></span>" for name in gathered.ids)
+    return f"{mark('S', 0)}{anchors}{raw}{named}"

@@ -7,6 +7,7 @@ none stays readable as text and is reported once for each name.
 from __future__ import annotations
 
 from functools import partial
+from itertools import takewhile
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -14,15 +15,16 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.colon_fence import colon_fence_plugin
 
+from generator.model import block_id_of
 from generator.syntax.callout import TYPES, callout_tokens, default_title
 from generator.syntax.cells import language
 
 _ADMONITIONS = frozenset(TYPES) | {
     *("admonition", "seealso", "dropdown", "versionadded", "versionchanged", "deprecated", "topic")
 }
-_TEXT_ROLES = frozenset(
-    {"ref", "numref", "eq", "term", "abbr", "any", "download", "std:ref", "std:doc", "sub", "sup"}
-)
+_TEXT_ROLES = frozenset({"numref", "eq", "term", "abbr", "any", "download", "sub", "sup"})
+_Named = tuple[str, int]
+_LINK_ROLES = frozenset({"doc", "ref", "std:doc", "std:ref"})
 
 
 def foreign_plugin(md: MarkdownIt) -> None:
@@ -38,33 +40,53 @@ def _unfold(state: StateCore) -> None:
 
 def _unfolded(tokens: list[Token], state: StateCore, depth: int) -> list[Token]:
     out: list[Token] = []
+    named: list[_Named] = []  # the targets that wait for their block
     i = 0
     while i < len(tokens):
         token = tokens[i]
-        if token.type in ("fence", "colon_fence") and depth < 20 and _is_directive(token):
-            out.extend(_directive(token, state, depth))
-        elif token.type == "paragraph_open" and _is_mark(tokens[i + 1], tokens[i + 3 : i + 4], state):
+        if token.type == "paragraph_open" and (found := _targets(token, *tokens[i + 1 : i + 4])):
+            named += found
+            if not tokens[i + 1].content:
+                i += 3
+                continue
+        if token.type == "paragraph_open" and state.env.get("notebook") and _is_break(tokens[i + 1]):
             i += 2
         else:
-            out.append(token)
+            directive = token.type in ("fence", "colon_fence") and depth < 20 and _is_directive(token)
+            blocks = _directive(token, state, depth) if directive else [token]
+            if named and blocks:
+                blocks[0].meta = {**blocks[0].meta, "targets": tuple(named)}
+                named = []
+            out += blocks
         i += 1
     return out
 
 
-def _is_mark(inline: Token, following: list[Token], state: StateCore) -> bool:
-    """Whether a paragraph is a MyST target `(name)=` or, in a notebook, a block break `+++`.
+def _targets(opening: Token, inline: Token, closing: Token, following: Token | None = None) -> list[_Named]:
+    """The names and lines of the MyST targets, `(name)=`, that a paragraph begins with; they are taken out of
+    it. There are none where no block follows that they could name."""
+    if not inline.content.startswith("("):
+        return []
+    line = inline.map[0] if inline.map else 0
+    rows = inline.content.split("\n")
+    names = list(takewhile(bool, map(_target, rows)))
+    if not names or (len(names) == len(rows) and (following is None or following.nesting < 0)):
+        return []
+    inline.content = "\n".join(rows[len(names) :])
+    inline.map = opening.map = [line + len(names), inline.map[1] if inline.map else 0]
+    return [(name, line + n) for n, name in enumerate(names)]
 
-    A target becomes the block id of what follows, unless that has one.
-    """
+
+def _target(text: str) -> str:
+    text = text.strip()
+    whole = text.startswith("(") and text.endswith(")=") and not any(c in "()" for c in text[1:-2])
+    return block_id_of(text[1:-2]) if whole else ""
+
+
+def _is_break(inline: Token) -> bool:
+    """In a notebook, `+++` between two cells of text."""
     text = inline.content.strip()
-    if text.startswith("(") and text.endswith(")="):
-        name = text[1:-2].replace("_", "-")
-        if following and following[0].nesting >= 0 and name.replace("-", "").isalnum() and name.isascii():
-            line = inline.map[0] if inline.map else 0
-            following[0].meta = {"block_id": name, "block_id_line": line, **following[0].meta}
-            return True
-        return False
-    return bool(state.env.get("notebook")) and text.startswith("+++") and "\n" not in text
+    return text.startswith("+++") and "\n" not in text
 
 
 def _is_directive(token: Token) -> bool:
@@ -152,10 +174,10 @@ def _contents(body: str, state: StateCore, line: int, depth: int, level: int) ->
 
 def _entry(text: str) -> str:
     """`title <target>` or `target`; anything else is text."""
-    if any(c in text for c in "[]|`"):
+    if any(c in text for c in "[]|`\\"):
         return text
     title, angle, target = text.removesuffix(">").rpartition("<")
-    return f"[[{target}|{title.strip()}]]" if angle and text.endswith(">") else f"[[{text}]]"
+    return f"[{title.strip()}](<{target}>)" if angle and text.endswith(">") else f"[](<{text}>)"
 
 
 def _blocks(text: str, state: StateCore, line: int, depth: int, level: int) -> list[Token]:
@@ -200,9 +222,10 @@ def _push_role(state: StateInline, name: str, content: str, start: int) -> None:
         token = state.push("math_inline", "math", 0)
         token.content, token.meta = content, {"pos": start}
         return
-    if name == "doc":
+    if name in _LINK_ROLES:
         token = state.push("wikilink_open", "a", 1)
-        token.meta = {"target": target, "anchor": (), "text": words if angle else None, "pos": start}
+        shown = words if angle else None
+        token.meta = {"target": target, "anchor": (), "text": shown, "pos": start, "style": "markdown"}
         if angle:
             state.push("text", "", 0).content = words
         state.push("wikilink_close", "a", -1)

@@ -142,7 +142,9 @@ def _unsafe(tex: str) -> str:
     if _DEFINITION.search(tex):
         limit //= _MAX_EXPANSIONS
     if len(tex) > 20 * _MAX_NESTING or len(_NESTING.findall(tex)) > limit:
-        return "the formula is too long to be converted safely; split it"
+        if limit < _MAX_NESTING:
+            return "a formula that defines commands of its own is converted only if it is short"
+        return "the formula is too long to be converted safely"
     if _FORBIDDEN.search(tex):
         return "the formula contains a control character"
     return ""

@@ -29,6 +29,7 @@ _SKIPPED = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-
 _IMAGE_DATA = re.compile(r"data:image/(?:png|gif|jpeg|webp);base64,[A-Za-z0-9+/\s]*={0,2}", re.IGNORECASE)
 _IMAGE_SOURCES = frozenset({("img", "src"), ("video", "poster")})
 _URL_ATTRIBUTES = frozenset({"href", "src", "poster", "cite"})
+_REWRITTEN = _URL_ATTRIBUTES | {"id", "name"}
 _NAMES = frozenset({"id", "name", "headers", "aria-labelledby", "aria-describedby"})
 # The page's own parts are known by these; a note must not dress its text as a verified result.
 _OUR_CLASS = re.compile(r"(?:cell|badge|evidence|pane|spine|preview|backlink|problem)(?![a-z])")
@@ -170,14 +171,15 @@ def clean(html: str, rewrite: Callable[[str, str, str], str | None] | None = Non
 
     Pass a whole fragment: an unclosed element comes back closed, and a lone closing tag not at all. A
     placeholder inside a dropped element (`<svg>`, `<style>`, …) is dropped with it. `rewrite` is given the
-    element, the attribute and the value of each URL that is left, and gives the value to write, or None.
+    element, the attribute and the value of each URL, id and name that is left, and gives the value to write,
+    or None.
     """
     if rewrite is None:
         return _author_cleaner().clean(html)
 
     def attribute(tag: str, name: str, value: str) -> str | None:
         kept = _author_attribute(tag, name, value)
-        return rewrite(tag, name, kept) if kept is not None and name in _URL_ATTRIBUTES else kept
+        return rewrite(tag, name, kept) if kept is not None and name in _REWRITTEN else kept
 
     return _cleaner(_PHRASING | _FLOW | _TABLE | _MATHML, attribute).clean(html)
 

@@ -1,8 +1,9 @@
-"""GFM tables, with the place of each cell and what a row has too much."""
+"""GFM tables, with the place of each cell, what a row has too much, and the wikilinks that it cuts in two."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, table
@@ -10,7 +11,8 @@ from markdown_it.rules_block import StateBlock, table
 
 def table_plugin(md: MarkdownIt) -> None:
     """Cells get their column in the file in `meta["col"]` (from 0), rows with more cells than the table has
-    columns what would be dropped in `meta["lost"]`."""
+    columns in `meta["lost"]` what would be dropped, and in `meta["cut"]` the column and the text of the first
+    wikilink whose pipe, written without a backslash, ends a cell."""
     md.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
 
 
@@ -31,13 +33,25 @@ def _note_places(state: StateBlock, first: int) -> None:
     for token in tokens:
         if token.type == "tr_open" and token.map:
             cells, number = _cells(state, token.map[0]), 0
-            if len(cells) > columns:
-                lost = [text for _, text in cells[columns:] if text]
-                token.meta = {"lost": " | ".join(lost)} if lost else {}
+            token.meta = {**_lost(cells, columns), **_cut(cells)}
         elif token.type == "inline":
             if number < len(cells):
                 token.meta = {"col": cells[number][0]}
             number += 1
+
+
+def _lost(cells: list[tuple[int, str]], columns: int) -> dict[str, Any]:
+    lost = " | ".join(text for _, text in cells[columns:] if text)
+    return {"lost": lost, "col": cells[columns][0]} if lost else {}
+
+
+def _cut(cells: list[tuple[int, str]]) -> dict[str, Any]:
+    for (column, text), (_, following) in pairwise(cells):
+        start, end = text.rfind("[["), following.find("]]")
+        if start >= 0 and end >= 0 and "]]" not in text[start:] and "[[" not in following[:end]:
+            start -= text[start - 1 : start] == "!"
+            return {"cut": (column + start, f"{text[start:]}\\|{following[: end + 2]}")}
+    return {}
 
 
 def _cells(state: StateBlock, line: int) -> list[tuple[int, str]]:
