@@ -209,3 +209,30 @@ def test_no_depth_of_nesting_takes_the_process_down() -> None:
 @pytest.mark.parametrize("tex", ["\x00", "x\x1b[31m", "\ufdd0L1\ufdd1", "\x7f"])
 def test_control_characters_and_noncharacters_are_refused(tex: str) -> None:
     assert render(tex, False) == ("", "the formula contains a control character")
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\frac{\dfrac{a}{b}}{\tfrac cd}",
+        r"x^{\displaystyle\sum_i x_i} \textcolor{red}{\scriptstyle y}",
+        r"\sum_{\substack{i \\ j}} \begin{pmatrix} a & b \\ c & d \end{pmatrix}",
+        r"e^{\begin{cases} 1 \\ 2 \end{cases}} \cfrac{1}{\binom nk} \genfrac{}{}{}{2}{a}{b}",
+        r"\begin{align} a &= \begin{smallmatrix} b \end{smallmatrix} \tag{7} \end{align}",
+    ],
+)
+def test_sizes_are_set_where_the_checkers_of_html_allow_it(tex: str) -> None:
+    mathml, why = render(tex, display=True)
+    assert not why
+    tags = TAG.findall(mathml)
+    assert any("scriptlevel=" in attributes or "displaystyle=" in attributes for _, _, attributes in tags)
+    for _, name, attributes in tags:
+        assert "scriptlevel=" not in attributes or name == "mstyle"
+        assert "displaystyle=" not in attributes or name in ("mstyle", "mtable")
+    opened: list[str] = []
+    for closing, name, attributes in tags:
+        if closing:
+            assert opened.pop() == name
+        elif f"<{name}{attributes}/>" not in mathml:
+            opened.append(name)
+    assert opened == []

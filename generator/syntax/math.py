@@ -47,6 +47,14 @@ _ID = re.compile(r'(<\w+[^<>]*?) id="[^"<>]*"')
 _ANNOTATION = '<annotation encoding="application/x-tex">'
 _MAX_NEGATIVE = 36
 
+_TAG = re.compile(r"<(/?)(\w+)([^<>]*?)(/?)>")
+_STYLE = re.compile(r' (displaystyle|scriptlevel)="([^"]*)"')
+# Within these alone, scripts are as large as at the start of a formula.
+_LEVEL = frozenset(
+    ("math", "semantics", "mrow", "mstyle", "mpadded", "mphantom", "menclose", "msqrt")
+    + ("mtable", "mtr", "mtd")
+)
+
 _CLASSES = {
     "width:100%": "math-full",
     "width:50%": "math-half",
@@ -216,6 +224,8 @@ def _fit(mathml: str, tex: str) -> str:
     head, mark, _ = mathml.rpartition(_ANNOTATION)
     if " style=" in head or " id=" in head:
         head = _STYLED.sub(_classed, _ID.sub(r"\1", head))
+    if " displaystyle=" in head or " scriptlevel=" in head:
+        head = _restyled(head)
     head = head.replace("&ApplyFunction;", "\u2061")
     return f"{head}{mark}{escape(tex, quote=False)}</annotation></semantics></math>"
 
@@ -235,6 +245,47 @@ def _classed(tag: re.Match[str]) -> str:
     closing = "/" if attributes.endswith("/") else ""
     attributes = attributes.removesuffix("/")
     return f"<{name}{attributes}" + (f' class="{kept}"' if kept else "") + f"{closing}>"
+
+
+def _restyled(mathml: str) -> str:
+    """The styles of formulas on `mstyle`. MathML Core allows them everywhere and MathML 3, which checkers of
+    HTML go by, there alone."""
+    parts: list[str] = []
+    opened = [("", True)]  # what closes each element that is open, and whether the level there is still zero
+    done = 0
+    for tag in _TAG.finditer(mathml):
+        closes, name, attributes, alone = tag.groups()
+        parts.append(mathml[done : tag.start()])
+        done = tag.end()
+        if closes:
+            parts.append(opened.pop()[0])
+            continue
+        level = opened[-1][1]
+        start, end, level = _styled_start(name, attributes, level)
+        parts.append(tag[0] if alone else start)
+        if not alone:
+            opened.append((end, level))
+    return "".join(parts) + mathml[done:]
+
+
+def _styled_start(name: str, attributes: str, zero: bool) -> tuple[str, str, bool]:
+    """How an element begins, how it ends, and whether the script level in it is zero."""
+    styles = dict(_STYLE.findall(attributes)) if name in ("mrow", "mfrac", "mtable") else {}
+    level = styles.get("scriptlevel", "0" if zero else "")
+    inside = level == "0" and name in _LEVEL
+    if not styles:
+        return f"<{name}{attributes}>", f"</{name}>", inside
+    rest = _STYLE.sub("", attributes)
+    if zero and level == "0":
+        styles.pop("scriptlevel", None)
+    if name == "mtable" and "displaystyle" in styles:  # allowed there; and a table resets what is around it
+        rest = f' displaystyle="{styles.pop("displaystyle")}"{rest}'
+    moved = "".join(f' {key}="{value}"' for key, value in styles.items())
+    if not moved:
+        return f"<{name}{rest}>", f"</{name}>", inside
+    if name == "mrow":
+        return f"<mstyle{moved}{rest}>", "</mstyle>", inside
+    return f"<mstyle{moved}><{name}{rest}>", f"</{name}></mstyle>", inside
 
 
 def _negative_space(length: str) -> str:
