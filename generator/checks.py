@@ -41,6 +41,8 @@ _CELL_HINTS = {
     "cell-mismatch": "correct the code or, if the new value is right, what is written after “# =>”",
     "cell-stale": "build once without --frozen where the cells can run",
 }
+_CELL_CODES_OF_CLAIMS = frozenset({"value-failed", "uses-failed", "note-at-risk"})
+"""Cells that failed, as they show in the notes that stand on them."""
 
 
 def run(garden: Garden) -> tuple[Problem, ...]:
@@ -183,7 +185,7 @@ def exit_code(problems: Iterable[Problem], strict: bool) -> int:
     """0 fine, 1 content problems, CELL_FAILED; warnings count where `strict`."""
     code = 0
     for problem in problems:
-        if problem.severity == "error" and problem.code in _CELL_HINTS:
+        if problem.severity == "error" and problem.code in (*_CELL_HINTS, *_CELL_CODES_OF_CLAIMS):
             return CELL_FAILED
         if problem.severity == "error" or (strict and problem.severity == "warning"):
             code = 1

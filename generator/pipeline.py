@@ -11,18 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from generator import checks, feeds, graph, links, markdown, mentions, search, theme
+from generator import checks, claims, feeds, graph, links, markdown, mentions, search, theme
 from generator.config import Config
 from generator.execution import notebook, verify
 from generator.execution.protocol import Executor, Report
 from generator.memo import Caller
 from generator.model import (
-    GRADES,
     Ambiguous,
     CellResult,
     Found,
     FoundAsset,
-    Grade,
     Missing,
     Note,
     OutPath,
@@ -35,9 +33,7 @@ from generator.model import (
     Slug,
     Source,
     Span,
-    Spans,
     Vault,
-    Verdict,
 )
 from generator.pages import assemble, atlas
 from generator.pages.cell import figure_files
@@ -75,7 +71,7 @@ def build(
     with stage("cells"):
         garden = run(garden, executor, report)
     with stage("checks"):
-        problems = (*vault.problems, *problems, *checks.run(garden))
+        problems = (*vault.problems, *problems, *checks.run(garden), *claims.problems(garden, edges))
         garden = replace(garden, problems=_by_note(garden, problems))
     with stage("pages"):
         rendered = workers.map(render_note, list(garden.notes), garden, config)
@@ -198,7 +194,8 @@ def resolved(parsed: Iterable[Parsed], vault: Vault) -> Garden:
     }
     backlinks = links.backlinks(tuple(notes.values()), resolutions)
     assets = {asset.path: asset for asset in vault.assets}
-    return Garden(notes, spans, resolutions, backlinks, {}, {}, {}, {}, assets)
+    uses = claims.uses(notes, resolutions)
+    return Garden(notes, spans, resolutions, backlinks, {}, {}, {}, {}, assets, uses=uses)
 
 
 def run(garden: Garden, executor: Executor, report: Report | None = None) -> Garden:
@@ -209,8 +206,7 @@ def run(garden: Garden, executor: Executor, report: Report | None = None) -> Gar
         slug: tuple(map(verify.judge, garden.notes[slug].cells, result.results))
         for slug, result in results.items()
     }
-    grades = {slug: _weakest(found) for slug, found in verdicts.items()}
-    return replace(garden, results=results, verdicts=verdicts, grades=grades)
+    return claims.settle(replace(garden, results=results, verdicts=verdicts))
 
 
 def mentioned(garden: Garden, workers: Caller) -> Garden:
@@ -228,17 +224,10 @@ def mentions_in(slug: Slug, garden: Garden, known: mentions.Names) -> tuple[ment
 
 
 def programs_of(garden: Garden) -> tuple[Program, ...]:
-    """The programs of all notes that have cells."""
-    return tuple(_program(note, garden.spans[slug]) for slug, note in garden.notes.items() if note.cells)
-
-
-def _program(note: Note, spans: Spans) -> Program:
-    lines = tuple(span.line for span in spans.cells)
-    return Program(note.slug, note.path, note.cells, lines, note.kernel)
-
-
-def _weakest(verdicts: tuple[Verdict, ...]) -> Grade:
-    return min((verdict.grade for verdict in verdicts), key=GRADES.index)
+    """The programs of all notes that have cells, or values in their sentences."""
+    return tuple(
+        claims.program(garden, slug) for slug, note in garden.notes.items() if note.cells or note.values
+    )
 
 
 def _by_note(garden: Garden, problems: Iterable[Problem]) -> dict[Slug, tuple[Problem, ...]]:
@@ -280,7 +269,8 @@ def search_entry(slug: Slug, garden: Garden) -> search.Entry:
     """What one note is found by: its own words, and those that its cells gave."""
     result = garden.results.get(slug)
     outputs = result.results if result else ()
-    texts = (text for outcome in outputs for output in outcome.outputs for text in _texts(output))
+    texts = [text for outcome in outputs for output in outcome.outputs for text in _texts(output)]
+    texts += [value.value.text for value in garden.values.get(slug, ())]
     return search.entry(
         garden.notes[slug], href("", out_of(slug)), garden.grades.get(slug, ""), " ".join(texts)
     )

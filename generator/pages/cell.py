@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 
 from generator.model import (
@@ -39,6 +40,25 @@ _EXPLAINED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where cells are: the path of their note, the line at which the code of each starts, and path and line
+    of those that the note borrows."""
+
+    path: str
+    lines: tuple[int, ...]
+    borrowed: tuple[tuple[str, int], ...] = ()
+
+    def of(self, cell: int, line: int) -> str:
+        """The place of a line within a cell, as an editor can open it."""
+        if 0 <= cell < len(self.lines):
+            return f"{self.path}:{self.lines[cell] + max(line, 1) - 1}"
+        if 0 < -cell <= len(self.borrowed):
+            path, first = self.borrowed[-1 - cell]
+            return f"{path}:{first + max(line, 1) - 1}"
+        return self.path
+
+
 def cell_html(
     cell: Cell,
     i: int,
@@ -47,19 +67,21 @@ def cell_html(
     *,
     root: str,
     identity: str,
-    path: str,
-    lines: tuple[int, ...],
+    places: Places,
+    result_first: bool = False,
 ) -> str:
-    """The markup of cell `i`. `identity` is its id attribute, `root` leads to the site's root, `lines` are
-    the lines of the note at which the code of each cell starts."""
+    """The markup of cell `i`. `identity` is its id attribute, `root` leads to the site's root. With
+    `result_first` it is shown for what it gave: the code is folded, if there is anything else."""
     outcome = result.results[i]
     hide = cell.options.hide
+    if result_first and outcome.outputs:
+        hide = "input"
     listing = f'<pre class="highlight" tabindex="0"><code>{highlight(cell.code, "python")}</code></pre>'
     code = f'<div class="cell-code">{listing}</div>'
     if hide in ("input", "both") and not cell.options.check:
         code = f'<details class="cell-hidden"><summary>Code</summary>{code}</details>'
-    shown = "".join(_output(output, root, cell.label, path, lines) for output in outcome.outputs)
-    shown += _instead(cell, outcome, verdict, path, lines[i] if i < len(lines) else 0)
+    shown = "".join(_output(output, root, cell.label, places) for output in outcome.outputs)
+    shown += _instead(cell, outcome, verdict, places, i)
     output = f'<div class="cell-output">{shown}</div>' if shown else ""
     if cell.options.check:
         code, output = _folded(code + output, verdict), ""
@@ -115,11 +137,11 @@ def _figure_out(mime: str, data: str) -> OutPath:
     return OutPath(f"figures/{name}.{_IMAGES[mime]}")
 
 
-def _output(output: Output, root: str, label: str, path: str, lines: tuple[int, ...]) -> str:
+def _output(output: Output, root: str, label: str, places: Places) -> str:
     if output.kind == "stream":
         return f'<pre class="stream {escape(output.name)}" tabindex="0">{_text(output.text)}</pre>'
     if output.kind == "error":
-        return f'<pre class="traceback" tabindex="0">{_text(traceback_text(output, path, lines))}</pre>'
+        return f'<pre class="traceback" tabindex="0">{_text(traceback_text(output, places))}</pre>'
     data = dict(output.data)
     picture = _picture(output)
     if picture:
@@ -161,22 +183,19 @@ def _size(mime: str, data: str) -> tuple[int, int]:
     return 0, 0
 
 
-def traceback_text(output: Output, path: str, lines: tuple[int, ...]) -> str:
+def traceback_text(output: Output, places: Places) -> str:
     """A traceback with lines of the note's file, as an editor can open them."""
-    shown = [_frame(frame, path, lines) for frame in output.frames]
+    shown = [_frame(frame, places) for frame in output.frames]
     return "\n".join([*shown, f"{output.name}: {output.text}" if output.text else output.name])
 
 
-def _frame(frame: Frame, path: str, lines: tuple[int, ...]) -> str:
-    if frame.cell is not None and frame.cell < len(lines):
-        place = f"{path}:{lines[frame.cell] + frame.line - 1}"
-    else:
-        place = f"{frame.file}:{frame.line}"
+def _frame(frame: Frame, places: Places) -> str:
+    place = f"{frame.file}:{frame.line}" if frame.cell is None else places.of(frame.cell, frame.line)
     where = "" if frame.function in ("", "<module>") else f", in {frame.function}"
     return f"{place}{where}" + (f"\n    {frame.code}" if frame.code else "")
 
 
-def _instead(cell: Cell, outcome: CellResult, verdict: Verdict, path: str, first: int) -> str:
+def _instead(cell: Cell, outcome: CellResult, verdict: Verdict, places: Places, i: int) -> str:
     """What stands below, or in place of, the outputs: why there is none, or what did not match."""
     if outcome.status in ("skipped", "not-run", "stale", "blocked"):
         recorded = (
@@ -185,10 +204,9 @@ def _instead(cell: Cell, outcome: CellResult, verdict: Verdict, path: str, first
         return f'<p class="cell-notice">{escape(outcome.message or "not run")}</p>{recorded}'
     if verdict.grade != "failed":
         return ""
-    line = verdict.line or outcome.line
-    place = f"{path}:{first + max(line, 1) - 1}: "
+    said = f"{places.of(i, verdict.line or outcome.line)}: {verdict.message or outcome.message}"
     code = "cell-mismatch" if outcome.status == "ok" else "cell-failed"
-    return f'<p class="problem" data-code="{code}">{escape(place + (verdict.message or outcome.message))}</p>'
+    return f'<p class="problem" data-code="{code}">{escape(said)}</p>'
 
 
 # ---------------------------------------------------------------- evidence

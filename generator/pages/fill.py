@@ -32,10 +32,11 @@ from generator.model import (
     Span,
     TagHole,
     UrlHole,
+    ValueHole,
     media_kind,
 )
-from generator.pages.cell import cell_html
-from generator.pages.garden import Garden, href, out_of, preview_of, root_of, settled, tag_slug
+from generator.pages.cell import Places, cell_html
+from generator.pages.garden import Derived, Garden, href, out_of, preview_of, root_of, settled, tag_slug
 
 Mode = Literal["page", "embed", "preview", "context"]
 _LARGEST = 4_000_000  # characters of HTML that embeds may add to one page
@@ -59,7 +60,7 @@ class _View:
     """One note's body being shown on a page.
 
     `stack` holds the (note, anchor) pairs that are being embedded around it; `target` is the note whose
-    links are marked (in a backlink's context).
+    links are marked (in a backlink's context); `result`: what is embedded is one cell, for what it gave.
     """
 
     shown: Shown
@@ -68,6 +69,7 @@ class _View:
     prefix: str = ""
     stack: tuple[tuple[Slug, str], ...] = ()
     target: Slug | None = None
+    result: bool = False
 
 
 def page_body(shown: Shown, note: Note) -> Html:
@@ -123,7 +125,7 @@ def _hole(view: _View, hole: object) -> str:
         case LinkHole(i):
             return _link_open(view, i)
         case LinkEnd(i):
-            return "</a></mark>" if _is_marked(view, i) else "</a>"
+            return ("</a></mark>" if _is_marked(view, i) else "</a>") + _badge(view, i)
         case IdHole(name):
             return _id(view, name)
         case TagHole(name):
@@ -137,6 +139,8 @@ def _hole(view: _View, hole: object) -> str:
             return _footnote_ref(view, i, n)
         case UrlHole(i):
             return escape(_url(view, i))
+        case ValueHole(i, bare):
+            return _value(view, i, bare)
     raise AssertionError(f"a hole that nobody fills: {hole!r}")
 
 
@@ -149,7 +153,6 @@ def _id(view: _View, name: str) -> str:
 
 def _cell(view: _View, i: int) -> str:
     garden, note = view.shown.garden, view.note
-    spans = garden.spans[note.slug].cells
     return cell_html(
         note.cells[i],
         i,
@@ -157,9 +160,51 @@ def _cell(view: _View, i: int) -> str:
         garden.verdicts[note.slug][i],
         root=view.shown.root,
         identity=_id(view, "^" + note.cells[i].label),
-        path=note.path,
-        lines=tuple(span.line for span in spans),
+        places=_places(garden, note),
+        result_first=view.result,
     )
+
+
+def _places(garden: Garden, note: Note) -> Places:
+    borrowed = (
+        (garden.notes[at.slug].path, garden.spans[at.slug].cells[at.cell].line)
+        for at in garden.uses.get(note.slug, ())
+    )
+    return Places(note.path, tuple(span.line for span in garden.spans[note.slug].cells), tuple(borrowed))
+
+
+# ---------------------------------------------------------------- values
+
+
+def _value(view: _View, i: int, bare: bool) -> str:
+    """A value in its sentence: a quiet link to the cell that it comes from, whose preview is the evidence."""
+    values = view.shown.garden.values.get(view.note.slug, ())
+    if i >= len(values) or values[i].value.status == "not-run":
+        code = escape(f"{{python}} {view.note.values[i].code}", quote=False)
+        return f'<span class="value" data-grade="not-run" title="not run"><code>{code}</code></span>'
+    found = values[i]
+    if found.value.status == "error":
+        why = escape(found.value.message)
+        code = escape(f"{{python}} {found.code}", quote=False)
+        return f'<code class="problem" data-code="value-failed" title="{why}">{code}</code>'
+    text = escape(found.value.text, quote=False)
+    attributes = f' class="value" data-grade="{found.grade}" title="{escape(_derived(view, found))}"'
+    if bare or view.mode == "context" or found.source is None:
+        return f"<span{attributes}>{text}</span>"
+    slug, number = found.source.slug, found.source.cell
+    label = view.shown.garden.notes[slug].cells[number].label
+    target = Found(slug, "", "^" + label, "")
+    return f"<a{_found(view, target)}{attributes}>{text}</a>"
+
+
+def _derived(view: _View, found: Derived) -> str:
+    """What stands behind a value, in a few words."""
+    grade = found.grade.replace("-", " ")
+    if found.source is None:
+        return grade
+    note = view.shown.garden.notes[found.source.slug]
+    label = note.cells[found.source.cell].label
+    return f"{grade}: from cell {label}" + ("" if note.slug == view.note.slug else f" of {note.title}")
 
 
 # ---------------------------------------------------------------- links
@@ -187,6 +232,24 @@ def _link_open(view: _View, i: int) -> str:
     label = "" if link.text is not None else escape(_written(link), quote=False)
     stub = 'class="stub" data-link="missing" role="link" aria-disabled="true" title="not written yet"'
     return f"<a {stub}>{label}"
+
+
+def _badge(view: _View, i: int) -> str:
+    """The grade of the cell that a link leads to, behind the link."""
+    found = settled(view.shown.garden.resolutions[view.note.slug][i])
+    if view.mode == "context" or not isinstance(found, Found) or not found.anchor.startswith("^"):
+        return ""
+    grade = _grade_of(view.shown.garden, found)
+    return f' <span class="grade" data-grade="{grade}">{grade.replace("-", " ")}</span>' if grade else ""
+
+
+def _grade_of(garden: Garden, found: Found) -> str:
+    """The grade of the cell with the label that a link names; empty where it names none."""
+    verdicts = garden.verdicts.get(found.slug, ())
+    cells = garden.notes[found.slug].cells
+    named = (i for i, cell in enumerate(cells) if found.anchor == "^" + cell.label)
+    i = next(named, len(verdicts))
+    return verdicts[i].grade if i < len(verdicts) else ""
 
 
 def _written(link: Link) -> str:
@@ -328,7 +391,8 @@ def _transclusion(view: _View, i: int, found: Found) -> str:
     shown.embeds += 1
     prefix = f"e{shown.embeds}-"
     mode: Mode = "preview" if view.mode == "preview" else "embed"
-    inner = _View(shown, note, mode, prefix, (*view.stack, key))
+    result = bool(_grade_of(shown.garden, found))
+    inner = _View(shown, note, mode, prefix, (*view.stack, key), result=result)
     html = _fill(inner, place) + _embedded_footnotes(inner, place)
     if html.lstrip().startswith("<li"):
         html = f"<ul>{html}</ul>"

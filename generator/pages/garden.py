@@ -22,9 +22,36 @@ from generator.model import (
     Resolution,
     Slug,
     Spans,
+    Value,
     Verdict,
     slugify,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cell of the garden: its note, and its number there."""
+
+    slug: Slug
+    cell: int
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A value in a sentence, as far as it may be trusted; `source` is the cell that it comes from."""
+
+    code: str
+    value: Value
+    grade: Grade
+    source: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """A cell that failed and that another note stands on: its note and its label."""
+
+    slug: Slug
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +60,8 @@ class Garden:
 
     `resolutions` are parallel to the note's links, `verdicts` to its cells. `backlinks` are pairs of
     source and index of the link in it, in the order of the sources' paths. `mentions` and `related` leave
-    out the notes that have none.
+    out the notes that have none, and so do `uses` (the cells of other notes that run before a note's own),
+    `values` (parallel to the note's) and `risks` (the failed cells that it stands on).
     """
 
     notes: Mapping[Slug, Note]
@@ -47,6 +75,9 @@ class Garden:
     assets: Mapping[str, Asset]
     mentions: Mapping[Slug, Mentions] = field(default_factory=dict)
     related: Mapping[Slug, tuple[Slug, ...]] = field(default_factory=dict)
+    uses: Mapping[Slug, tuple[Place, ...]] = field(default_factory=dict)
+    values: Mapping[Slug, tuple[Derived, ...]] = field(default_factory=dict)
+    risks: Mapping[Slug, tuple[Risk, ...]] = field(default_factory=dict)
 
 
 def out_of(slug: str) -> OutPath:
