@@ -10,6 +10,7 @@ import { close as closePreviews, originOf } from "./previews.js";
 const KEY = "garden-panes"; // "off" where the reader prefers one page at a time
 const PARAMETER = "stackedNotes";
 const SHOWN = 120; // a pane of which less is to be seen shows its spine instead of its text
+const RESTS = 90; // milliseconds after which a pointer on a link is more than passing by
 const GLIDE = { duration: 320, easing: "cubic-bezier(0.22, 0.7, 0.2, 1)" };
 
 const root = document.documentElement;
@@ -382,6 +383,12 @@ function stays(link, pane) {
   return link.dataset.slug ? link.dataset.slug === pane.dataset.slug : here(link.href) === pane.dataset.href;
 }
 
+/** The note that a click on `target` would open in a pane, if any. */
+function opens(target) {
+  const link = target.closest?.("a[data-link='found'][data-slug]");
+  return link && active() && inside(link) && !paneOf(link.dataset.slug) ? link.dataset.slug : "";
+}
+
 function clicked(event) {
   const covered = event.target.closest?.("[data-obstructed]");
   if (covered && plain(event)) {
@@ -488,10 +495,16 @@ if (row) {
     if (button) shut(button.closest(".pane"));
   });
   document.addEventListener("keydown", typed);
-  // Most of what a click waits for can be done while the button is still down.
+  // Most of what a click waits for can be done before: when the pointer rests on a link, or the button is down.
+  let resting = 0;
+  document.addEventListener("pointerover", (event) => {
+    clearTimeout(resting);
+    const slug = event.pointerType !== "touch" && !navigator.connection?.saveData && opens(event.target);
+    if (slug) resting = setTimeout(() => fetched(slug), RESTS);
+  });
   document.addEventListener("pointerdown", (event) => {
-    const link = event.target.closest?.("a[data-link='found'][data-slug]");
-    if (link && active() && inside(link) && !paneOf(link.dataset.slug)) fetched(link.dataset.slug);
+    const slug = opens(event.target);
+    if (slug) fetched(slug);
   });
   document.addEventListener("pointerover", (event) => point(event.target.closest?.("a[data-open]")));
   document.addEventListener("focusin", (event) => {
