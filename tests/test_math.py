@@ -130,6 +130,18 @@ def test_only_an_explicit_tag_numbers_an_equation() -> None:
     assert "(1)" not in markup.split("<annotation")[0]
 
 
+def test_a_tag_beside_an_environment_numbers_the_whole_formula() -> None:
+    markup, why = render(r"f(x) = \begin{cases} 1 & x > 0 \\ 0 \end{cases} \tag{3}", True)
+    assert not why
+    assert "(3)" in TAG.sub("", markup)
+
+
+def test_a_wide_tilde_is_a_character_that_fonts_draw_wide() -> None:
+    markup, _ = render(r"\widetilde{XYZ} + \tilde x", False)
+    assert '<mo stretchy="true">\u0303</mo>' in markup
+    assert '<mo stretchy="true">~</mo>' not in markup
+
+
 def test_a_tag_needs_no_environment() -> None:
     markup, why = render(r"x = y \tag{4}", True)
     assert why == "" and "(4)" in markup

@@ -11,6 +11,7 @@ gives up, with the reason, on what cannot be shown rightly. A formula is never s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -33,7 +34,7 @@ _SMALLMATRIX = re.compile(r"\\(begin|end)\s*\{smallmatrix\}")
 _SPLIT = re.compile(r"\\(begin|end)\s*\{split\}")
 _CONTROL_NEWLINE = re.compile(r"((?:^|[^\\])(?:\\\\)*)\\\n")  # a backslash that ends a line is a space in TeX
 _TEXT = re.compile(r"\\(?:text|mbox)\s*\{")
-_TOKEN = re.compile(r"\\(?:begin|end)\b|\\.|[{}]", re.DOTALL)
+_TOKEN = re.compile(r"\\(?:begin|end|tag)\b|\\.|[{}]", re.DOTALL)
 
 _MACROS = {
     "mathds": r"\mathbb{#1}",
@@ -44,6 +45,8 @@ _MACROS = {
 
 _STYLED = re.compile(r'<(\w+)([^<>]*?) style="([^"<>]*)"([^<>]*)>')
 _ID = re.compile(r'(<\w+[^<>]*?) id="[^"<>]*"')
+# Fonts for mathematics have wide forms of the combining tilde, and none of the one on the keyboard.
+_TILDE, _WIDE_TILDE = (f'<mo stretchy="true">{tilde}</mo>' for tilde in ("~", "\u0303"))
 _ANNOTATION = '<annotation encoding="application/x-tex">'
 _MAX_NEGATIVE = 36
 
@@ -138,7 +141,7 @@ def _converter(macros: bool) -> tuple[type[Exception], Any]:
     converter = LatexToMathML(
         annotation=True,
         fancy_error=False,
-        allow_unreliable_rendering=True,  # \widetilde: drawn narrow at worst, never wrongly
+        allow_unreliable_rendering=True,  # \widetilde, which is put right in `_fit`
         macros=_MACROS if macros else None,
         max_expansions=_MAX_NESTING if macros else _MAX_EXPANSIONS,
     )
@@ -171,7 +174,7 @@ def _prepared(tex: str, display: bool) -> str:
         return tex
     if _breaks_lines(tex):
         tex = rf"\begin{{gathered}}{tex}\end{{gathered}}"
-    if "\\tag" in tex and "\\begin{" not in tex:
+    if "\\tag" in tex and any(word == "\\tag" for word, _ in _outside(tex)):
         tex = rf"\begin{{equation*}}{tex}\end{{equation*}}"
     return tex
 
@@ -180,13 +183,17 @@ def _breaks_lines(tex: str) -> bool:
     """Is there a line break outside every group and environment? (The converter would just drop it.)"""
     if "\\\\" not in tex:
         return False
+    return any(word == "\\\\" and tex[end:].strip() for word, end in _outside(tex))
+
+
+def _outside(tex: str) -> Iterator[tuple[str, int]]:
+    """The commands that are in no group and no environment, each with the place where it ends."""
     depth = 0
     for token in _TOKEN.finditer(tex):
         word = token[0]
         depth += (word in ("{", "\\begin")) - (word in ("}", "\\end"))
-        if word == "\\\\" and depth == 0 and tex[token.end() :].strip():
-            return True
-    return False
+        if depth == 0:
+            yield word, token.end()
 
 
 def _math_in_text(tex: str) -> str:
@@ -226,7 +233,7 @@ def _fit(mathml: str, tex: str) -> str:
         head = _STYLED.sub(_classed, _ID.sub(r"\1", head))
     if " displaystyle=" in head or " scriptlevel=" in head:
         head = _restyled(head)
-    head = head.replace("&ApplyFunction;", "\u2061")
+    head = head.replace("&ApplyFunction;", "\u2061").replace(_TILDE, _WIDE_TILDE)
     return f"{head}{mark}{escape(tex, quote=False)}</annotation></semantics></math>"
 
 
