@@ -7,7 +7,7 @@ whole garden: where links lead, and what became of the cells.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from generator.model import (
     Ambiguous,
@@ -251,34 +251,6 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def junit(problems: Sequence[Problem], paths: Sequence[str], folder: str = "") -> str:
-    """A JUnit report: one case a note, a failure for each of its problems."""
-    by_path: dict[str, list[Problem]] = {path: [] for path in paths}
-    for problem in problems:
-        by_path.setdefault(problem.path, []).append(problem)
-    failures = sum(1 for problem in problems if problem.severity != "info")
-    cases = "".join(_case(path, found, folder) for path, found in by_path.items())
-    head = f'<testsuite name="garden" tests="{len(by_path)}" failures="{failures}" errors="0">'
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}\n{cases}</testsuite>\n'
-
-
-def _case(path: str, problems: list[Problem], folder: str) -> str:
-    from xml.sax.saxutils import escape, quoteattr  # here: it brings half of urllib along
-
-    inner = "".join(
-        f"<failure type={quoteattr(one.code)} message={quoteattr(_one_line(one.message))}>"
-        f"{escape(_xml(describe(one, folder)))}</failure>"
-        for one in problems
-        if one.severity != "info"
-    )
-    return f'<testcase classname="notes" name={quoteattr(_xml(path))}>{inner}</testcase>\n'
-
-
-def _xml(text: str) -> str:
-    """Without the characters that XML cannot hold."""
-    return "".join(c for c in text if c in "\n\t" or ord(c) >= 32)
 
 
 def as_data(problem: Problem) -> dict[str, object]:

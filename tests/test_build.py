@@ -340,15 +340,14 @@ def test_github_annotations_cannot_be_injected(tmp_path: Path) -> None:
     assert all(line.startswith("::warning file=notes/a.md,line=1,col=") for line in commands)
 
 
-def test_junit_is_xml_with_a_case_for_each_note(tmp_path: Path) -> None:
+def test_junit_is_xml_with_a_suite_for_each_note(tmp_path: Path) -> None:
     from xml.etree import ElementTree
 
-    run = garden(tmp_path, {**PLAIN, "a.md": "[[no\x01where]] <&>"}).build("--format", "junit")
-    suite = ElementTree.fromstring(run.out)
-    assert suite.get("tests") == "3"
-    assert [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None] == [
-        "a.md"
-    ]
+    made = garden(tmp_path, {**PLAIN, "a.md": "[[no\x01where]] <&>"})
+    suites = ElementTree.fromstring(made.build("--format", "junit", "--no-strict").out)
+    assert [suites.get(name) for name in ("tests", "failures")] == ["3", "0"]
+    failed = ElementTree.fromstring(made.build("--format", "junit", "--strict").out).findall(".//failure/..")
+    assert [(case.get("classname"), case.get("name")) for case in failed] == [("a.md", "link-missing at 1:1")]
 
 
 def test_no_colours_into_a_pipe(tmp_path: Path) -> None:
