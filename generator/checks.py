@@ -77,15 +77,17 @@ def _of_link(garden: Garden, note: Note, link: Link, resolution: Resolution, spa
         yield Problem(
             "link-ambiguous", "warning", note.path, span,
             f"{shown} could be {names}{more}; {path} is taken, as the nearest",
-            f"write more of the path, for example [[{_told_apart(path, resolution.candidates)}]]",
+            _more_exactly(link, chosen, path, resolution.candidates),
         )  # fmt: skip
     yield from _doubtful(garden, note, link, settled(resolution), span)
 
 
-def _path(garden: Garden, found: Found | Missing) -> str:
-    return garden.notes[found.slug].path if isinstance(found, Found) else ""
-def _told_apart(path: str, candidates: tuple[str, ...]) -> str:
-    """What to write for a note: its path, with the suffix where another kind of note has the same."""
+def _more_exactly(
+    link: Link, chosen: Found | FoundAsset | Missing, path: str, candidates: tuple[str, ...]
+) -> str:
+    """What to write instead: the path, with the suffix where another kind of note has the same."""
+    if isinstance(chosen, Found) and chosen.anchor.startswith("^") and not link.anchor:
+        return "several notes have a block of that name: rename one, or name the note as well"
     stem = path.removesuffix(".md")
     return path if f"{stem}.ipynb" in candidates else stem
 

@@ -11,8 +11,8 @@ The rules, first hit wins (each step is one table of the index):
 3. an alias, a redirect;
 4. a title (worth a warning: titles change);
 5. the last part of a path on its own (worth a warning: the path is wrong);
-6. for links that are written as MyST writes them, `[text](name)` and the `ref` role, the one block of the
-   garden that has this name.
+6. for a link `[text](name)` as MyST writes it, the block that has this name, wherever it is. MyST's role
+   `ref` means nothing else.
 
 Where several answer, the one that shares the nearest folder with the note that links is chosen, then the
 shortest path, then the first in alphabetical order.
@@ -50,6 +50,7 @@ from generator.model import (
 
 _NOTE_SUFFIXES = (".md", ".ipynb")
 _ASCII_WORD = re.compile(r"[a-z0-9_.~]+")
+_SURE: Doubt = ""
 _INDEX_NAMES = ("index", "readme")  # the first is preferred
 
 
@@ -121,12 +122,7 @@ def resolve(link: Link, path: str, index: Index) -> Resolution:
         return _found(own, link, "", index) if own else Missing()
     folder = _parent(path)
     search = _Search(index, folder, link.style)
-    answer, doubt = search.find(target)
-    if answer is None and "%" in target:
-        target = unicodedata.normalize("NFC", unquote(target))
-        answer, doubt = search.find(target)
-    if answer is None and "/" in target and not search.outside:
-        answer, doubt = search.basename(target), "basename"
+    answer, doubt = (None, _SURE) if _is_label(link) else search.anywhere(target)
     if answer is None and link.kind == "link" and link.style == "markdown" and not link.anchor:
         link, answer = _labelled(link, index)
     if answer is None:
@@ -138,11 +134,17 @@ def resolve(link: Link, path: str, index: Index) -> Resolution:
     return _found(answer, link, doubt, index)
 
 
-def _labelled(link: Link, index: Index) -> tuple[Link, _Target | None]:
-    """The block that the whole target of a link names, as a link to it, and the note that it is in."""
+def _is_label(link: Link) -> bool:
+    """Whether the whole target of a link can only be the name of a block, as in the role `ref`."""
+    return ("role", "ref") in link.options
+
+
+def _labelled(link: Link, index: Index) -> tuple[Link, _Answer | None]:
+    """The block that the whole target of a link names, as a link to it, and the notes that have it."""
     name = block_id_of(link.target).lower()
-    answer = index._labels.get(name) if "." not in link.target and "/" not in link.target else None
-    return (replace(link, anchor=("^" + name,)), answer) if isinstance(answer, _Target) else (link, None)
+    bare = _is_label(link) or not ("." in link.target or "/" in link.target)
+    answer = index._labels.get(name) if bare else None
+    return (replace(link, anchor=("^" + name,)), answer) if answer else (link, None)
 
 
 def backlinks(
@@ -342,6 +344,16 @@ class _Search:
     style: Literal["wiki", "markdown", "html"]
     outside: bool = False
 
+    def anywhere(self, target: str) -> tuple[_Answer | None, Doubt]:
+        """By the target as it is written, else decoded, else by the last part of its path."""
+        answer, doubt = self.find(target)
+        if answer is None and "%" in target:
+            target = unicodedata.normalize("NFC", unquote(target))
+            answer, doubt = self.find(target)
+        if answer is None and "/" in target and not self.outside:
+            return self.basename(target), "basename"
+        return answer, doubt
+
     def find(self, target: str) -> tuple[_Answer | None, Doubt]:
         whole = self._whole(target)
         if self.outside:
@@ -538,7 +550,7 @@ _PER_GRAM = 200  # of the names that share a trigram,
 _GRAMS = 12  # of its trigrams, the rarest,
 _COMPARED = 12  # of the names that share some of them, the likeliest,
 _LETTERS = 80  # of a name.
-_ALIKE = 0.7
+_ALIKE = 0.75
 
 
 def _near(target: str, path: str, index: Index) -> tuple[str, ...]:
@@ -560,7 +572,7 @@ def _near(target: str, path: str, index: Index) -> tuple[str, ...]:
         matcher = SequenceMatcher(None, wanted, name, autojunk=False)
         if matcher.quick_ratio() >= _ALIKE and (ratio := matcher.ratio()) >= _ALIKE:
             alike[meant.path] = min(alike.get(meant.path, (0.0, "")), (-ratio, shown))
-    return tuple(shown for _, shown in sorted(alike.values())[:3])
+    return tuple(dict.fromkeys(shown for _, shown in sorted(alike.values())))[:3]
 
 
 def _may_mean(wanted: str, known: _Target, path: str) -> bool:

@@ -282,6 +282,7 @@ class Link:
     `style`    `wiki` for `[[…]]`, `markdown` for `[…](…)` (percent-decoded), `html` for raw HTML.
     `context`  the rendered block around the link, a part of the note's body; None for properties.
     `options`  sorted pairs: of an embed `width`, `height`, `alt`, `page`; of a Markdown link `title`;
+               of one written as a role of MyST `role` (`doc`, `ref`);
                of a property `key`.
     """
 

@@ -5,7 +5,7 @@ Where they lead is not known here; only what is outside the garden is told apart
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from markdown_it.token import Token
@@ -35,7 +35,9 @@ class References:
         if is_web(meta["target"]):
             opening, closing = self._external(meta["target"], "")
             return opening + ("" if text else escape(meta["target"])), closing
-        link = Link("link", meta["target"], meta["anchor"], text or None, style=meta.get("style", "wiki"))
+        link = Link("link", meta["target"], meta["anchor"], text or None)
+        if "role" in meta:  # of MyST, where `doc` is a path and `ref` a label
+            link = replace(link, style="markdown", options=(("role", meta["role"]),))
         return self._link(link, self._place(token, inline))
 
     def markdown_link(self, token: Token, words: list[Token], inline: Token) -> tuple[str, str]:

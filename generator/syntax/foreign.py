@@ -225,7 +225,8 @@ def _push_role(state: StateInline, name: str, content: str, start: int) -> None:
     if name in _LINK_ROLES:
         token = state.push("wikilink_open", "a", 1)
         shown = words if angle else None
-        token.meta = {"target": target, "anchor": (), "text": shown, "pos": start, "style": "markdown"}
+        role = name.removeprefix("std:")
+        token.meta = {"target": target, "anchor": (), "text": shown, "pos": start, "role": role}
         if angle:
             state.push("text", "", 0).content = words
         state.push("wikilink_close", "a", -1)
