@@ -451,6 +451,8 @@ def _found(target: _Target, link: Link, doubt: Doubt, index: Index) -> Found | F
         if not block:
             return Found(note.slug, note.title, "", note.title, "block")
         text = outline.named.get(block) if link.style == "markdown" else None
+        if not text and any(cell.label == block for cell in note.cells):
+            text = f"{note.title} › {block}" if link.target else block
         return Found(note.slug, note.title, f"^{block}", text or note.title, doubt)
     heading = _heading(link.anchor, outline)
     if heading is None:

@@ -181,7 +181,8 @@ def _value(view: _View, i: int, bare: bool) -> str:
     values = view.shown.garden.values.get(view.note.slug, ())
     if i >= len(values) or values[i].value.status == "not-run":
         code = escape(f"{{python}} {view.note.values[i].code}", quote=False)
-        return f'<span class="value" data-grade="not-run" title="not run"><code>{code}</code></span>'
+        badge = '<span class="grade">not run</span>'
+        return f'<span class="value" data-grade="not-run"><code>{code}</code> {badge}</span>'
     found = values[i]
     if found.value.status == "error":
         why = escape(found.value.message)
