@@ -197,6 +197,9 @@ def run_cells(connection: socket.socket, program: wire.Json, settings: wire.Json
         if os.getpid() != owner:
             os._exit(0)  # A process forked by the cell that came out at its end.
     channel.tell(_end(observer), wait=False)
+    for cell, check in observer.derivatives():
+        channel.tell({"kind": "check", "cell": cell, "check": check}, wait=False)
+    channel.tell({"kind": "checked"}, wait=False)
 
 
 def _streams(channel: Channel) -> dict[str, TextStream]:
@@ -231,7 +234,8 @@ def _done(channel: Channel, report: wire.Json) -> None:
 def _end(observer: Observer) -> wire.Json:
     from dataclasses import asdict
 
-    return {"kind": "end", "manifest": asdict(observer.manifest()), "device": _device()}
+    manifest = asdict(observer.manifest())
+    return {"kind": "end", "manifest": manifest, "device": _device(), "pending": observer.pending()}
 
 
 def _device() -> str:

@@ -24,7 +24,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from generator.execution.protocol import Environment
+    from generator.model import Program
 
 Json = dict[str, Any]
 Place = Callable[[types.FrameType | None], tuple[int, int]]
@@ -36,8 +40,25 @@ ON_A_LINE = 3
 """and as many of those that one line makes again and again."""
 LARGEST = 64 << 20
 """Bytes of arguments that are kept until the end of a note."""
+PATIENCE = 240.0
+"""Seconds that are waited for the derivatives of a note, all together. They have limits of their own."""
 _DEEPEST = 20
 _ATTEMPTS = 3
+
+
+def settings(program: Program, environment: Environment) -> Json:
+    """What a process that runs cells must know: whether derivatives are checked, and in which cells they
+    are not: where the author says so, and where the cell is another note's, which checks it itself."""
+    cells = enumerate(program.cells)
+    off = [i for i, cell in cells if cell.source or cell.options.gradcheck.startswith("off")]
+    return {"gradcheck": environment.gradcheck, "unwatched": off}
+
+
+def lost(cells: Sequence[int]) -> list[tuple[int, Json]]:
+    """The checks of those cells that were still to come when their process went away."""
+    why = "the process of this note ended while its derivatives were repeated"
+    check = {"kind": "gradient", "what": "a derivative", "outcome": "skipped", "why": why}
+    return [(cell, dict(check)) for cell in cells]
 
 
 class Hidden(Exception):
@@ -435,7 +456,7 @@ def inner(fun: Any) -> Any:
 
 
 def names_of(fun: Any, namespace: dict[str, Any]) -> dict[str, Any]:
-    """The names of the namespace that a function uses, directly or through others, with what they mean now."""
+    """The names of the namespace that a function uses, directly or through others, and their values now."""
     names: dict[str, Any] = {}
     seen: set[int] = set()
     todo = [fun]

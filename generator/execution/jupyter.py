@@ -19,12 +19,12 @@ import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from generator.execution import surroundings, together, wire
+from generator.execution import gradcheck, surroundings, together, wire
 from generator.execution.collect import Collector
 from generator.execution.outcome import death, outcome, result, too_slow
 from generator.execution.protocol import (
@@ -37,7 +37,7 @@ from generator.execution.protocol import (
     same_for_all,
     skipped,
 )
-from generator.model import CellResult, Program, ProgramResult
+from generator.model import CellResult, Check, Program, ProgramResult
 
 Json = dict[str, Any]
 _REPORT = "application/vnd.notes-garden.report+json"
@@ -193,6 +193,7 @@ class Kernel:
                     os.path.realpath(self.environment.cache) if self.environment.cache else "",
                 ],
                 "limits": self.limits,
+                **gradcheck.settings(self.program, self.environment),
             }
         )
 
@@ -217,6 +218,8 @@ class Kernel:
             if failed is None and results[-1].status not in ("ok", "skipped"):
                 failed = index
         manifest = await self._manifest()
+        for cell, check in await self._derivatives(manifest.pop("pending", [])):
+            results[cell] = replace(results[cell], checks=(*results[cell].checks, Check(**check)))
         log = {
             "when": when,
             "seconds": seconds,
@@ -276,9 +279,9 @@ class Kernel:
             outputs.extend(cell.outputs)
         return late
 
-    async def _hidden(self, code: str) -> list[Any]:
+    async def _hidden(self, code: str, limit: float = _START) -> list[Any]:
         outputs: list[Any] = []
-        await self._execute(code, outputs, _START)
+        await self._execute(code, outputs, limit)
         return outputs
 
     def _collect(self, outputs: Sequence[Any]) -> tuple[Collector, Json]:
@@ -301,8 +304,17 @@ class Kernel:
             return nothing
         with suppress(Exception):  # A kernel that its note has broken cannot say anything.
             last = await self._hidden(_CALL + "finish()")
-            return dict(self._collect(last)[1].get("manifest", nothing))
+            report = self._collect(last)[1]
+            return {**report.get("manifest", nothing), "pending": report.get("pending", [])}
         return nothing
+
+    async def _derivatives(self, pending: list[int]) -> list[tuple[int, Json]]:
+        """The checks of the derivatives that the cells took, each with its cell."""
+        with suppress(Exception):
+            last = await self._hidden(_CALL + "derivatives()", gradcheck.PATIENCE) if pending else []
+            found = self._collect(last)[1].get("checks", gradcheck.lost(pending))
+            return [(cell, check) for cell, check in found]
+        return gradcheck.lost(pending)
 
 
 def _own_error(outputs: Sequence[Any]) -> Json | None:

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from generator.execution import processes, sandbox, wire
+from generator.execution import gradcheck, processes, sandbox, wire
 from generator.execution.collect import Collector
 from generator.execution.outcome import death, outcome, result, too_many, too_slow
 
@@ -260,7 +260,8 @@ class Keeper:
         return result(kind, collector, {}, message, self.child.line)
 
     def _finish(self) -> Json:
-        last = self._last_words() if self.idle else {}
+        last, *more = (self._last_words() if self.idle else []) or [{}]
+        self._take_checks(last.get("pending", []), more)
         manifest = last.get("manifest") or {"packages": [], "inputs": [], "network": [], "complete": False}
         log = {
             "when": self.job["when"],
@@ -273,18 +274,39 @@ class Keeper:
         program_result = {"slug": self.job["program"]["slug"], "results": self.results, "log": log}
         return {"result": program_result, "manifest": manifest, "crashed": self.crashed}
 
-    def _last_words(self) -> Json:
-        """What the child says of the whole run when no more cells are to come."""
+    def _last_words(self) -> list[Json]:
+        """What the child says of the whole run when no more cells are to come, and perhaps what follows."""
         self.child.send({"run": None})
         end = time.monotonic() + 10
         while time.monotonic() < end:
             alive, messages = self.child.wait(_TICK)
             self.child.printed()
             if messages:
-                return messages[0]
+                return messages
             if not alive:
                 break
-        return {}
+        return []
+
+    def _take_checks(self, pending: list[int], messages: list[Json]) -> None:
+        """What became of the derivatives of the note. Their outputs are taken already: whatever happens
+        to the child now, the run stands."""
+        end = time.monotonic() + (gradcheck.PATIENCE if pending else 0)
+        alive, seen = True, 0
+        while True:
+            for message in messages:
+                if message["kind"] == "checked":
+                    return
+                self._add_check(message["cell"], message["check"])
+                seen += 1
+            if not alive or time.monotonic() >= end:
+                break
+            alive, messages = self.child.wait(_TICK)
+            self.child.printed()
+        for cell, check in gradcheck.lost(pending[seen:]):
+            self._add_check(cell, check)
+
+    def _add_check(self, cell: int, check: Json) -> None:
+        self.results[cell]["checks"] = [*self.results[cell]["checks"], check]
 
 
 def _bad(result: Json) -> bool:

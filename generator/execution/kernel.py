@@ -59,7 +59,15 @@ def _keep_order() -> None:
 def finish() -> None:
     """Say what the run depended on."""
     shell: Any = get_ipython()
-    _publish({"manifest": asdict(shell.garden_observer.manifest())})
+    observer: Observer = shell.garden_observer
+    _publish({"manifest": asdict(observer.manifest()), "pending": observer.pending()})
+
+
+def derivatives() -> None:
+    """Say what became of the derivatives that the cells took."""
+    shell: Any = get_ipython()
+    checks = list(shell.garden_observer.derivatives())  # Only then may anything be published again.
+    _publish({"checks": checks})
 
 
 def _publish(report: dict[str, Any]) -> None:

@@ -17,11 +17,12 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
+from generator.execution import gradcheck
 from generator.execution.expectations import observed
 from generator.execution.manifest import ROOT, Watch, library_folders, without_folders
 
@@ -196,11 +197,43 @@ class Observer:
             self.recorder.at = progress
         self.watch = Watch(self._private, settings.get("baseline") or _loaded())
         self._prepare()
+        self._gradcheck: str = settings.get("gradcheck", "off")
+        self._derivatives = gradcheck.Watcher(self._place, shell.user_ns, settings.get("unwatched", ()))
+        if self._gradcheck != "off":
+            self._derivatives.install()
 
     def manifest(self) -> Any:
         """What the cells run so far depended on."""
         ran = [self._codes[i] for i in self._shifts]
         return self.watch.manifest(ran, self._vault, self._folder)
+
+    # ------------------------------------------------------------ derivatives
+
+    def pending(self) -> list[int]:
+        """The cells whose derivatives are to be checked, once for each."""
+        return [call.cell for call in self._derivatives.calls]
+
+    def derivatives(self) -> Iterator[tuple[int, Json]]:
+        """The checks of the derivatives that were taken, each with its cell. To be asked for at the very
+        end: the functions of the note are called again."""
+        from generator.execution import replay
+
+        publisher = self.shell.display_pub
+        publisher.publish = _nothing
+        try:
+            report_only = self._gradcheck == "report"
+            for cell, check in replay.replayed(self._derivatives, self._private, report_only):
+                yield cell, {k: self.scrub(v) if isinstance(v, str) else v for k, v in check.items()}
+        finally:
+            del publisher.publish
+
+    def _place(self, frame: FrameType | None) -> tuple[int, int]:
+        """The cell that runs, and the line of it from which a frame was reached."""
+        while frame is not None and self._cell >= 0:
+            if self._files.get(frame.f_code.co_filename) == self._cell:
+                return self._cell, frame.f_lineno + self._shifts.get(self._cell, 0)
+            frame = frame.f_back
+        return self._cell, 0
 
     # ------------------------------------------------------------ making ready
 

@@ -42,7 +42,8 @@ class Environment:
     the variable `NOTE_DIR` and may import modules from it. `cache` is a folder private to the
     garden (compiled programs, font lists), "" for none. `variables` are set for every cell, over the ones
     that are let through from outside. `sandbox`: `auto` fences cells in as far as the machine allows,
-    `require` all or nothing, `off` not at all.
+    `require` all or nothing, `off` not at all. `gradcheck`: whether derivatives that cells take are repeated
+    in double precision, and what a refuted one is.
     """
 
     vault: str = ""
@@ -51,6 +52,7 @@ class Environment:
     limits: Limits = Limits()
     variables: tuple[tuple[str, str], ...] = ()
     sandbox: Literal["auto", "require", "off"] = "auto"
+    gradcheck: Literal["fail", "report", "off"] = "off"
 
 
 class Unavailable(Exception):

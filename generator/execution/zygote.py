@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
-from generator.execution import surroundings, together, wire
+from generator.execution import gradcheck, surroundings, together, wire
 from generator.execution.protocol import (
     Environment,
     Report,
@@ -239,6 +239,7 @@ class Zygote:
                     environment.cache and os.path.realpath(environment.cache),
                 ],
                 "compiled": compiled,
+                **gradcheck.settings(program, environment),
             },
         }
 
