@@ -138,7 +138,7 @@ def test_a_tag_beside_an_environment_numbers_the_whole_formula() -> None:
 
 def test_a_wide_tilde_is_a_character_that_fonts_draw_wide() -> None:
     markup, _ = render(r"\widetilde{XYZ} + \tilde x", False)
-    assert '<mo stretchy="true">\u0303</mo>' in markup
+    assert '<mo stretchy="true">\u02dc</mo>' in markup
     assert '<mo stretchy="true">~</mo>' not in markup
 
 

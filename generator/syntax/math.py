@@ -45,8 +45,13 @@ _MACROS = {
 
 _STYLED = re.compile(r'<(\w+)([^<>]*?) style="([^"<>]*)"([^<>]*)>')
 _ID = re.compile(r'(<\w+[^<>]*?) id="[^"<>]*"')
-# Fonts for mathematics have wide forms of the combining tilde, and none of the one on the keyboard.
-_TILDE, _WIDE_TILDE = (f'<mo stretchy="true">{tilde}</mo>' for tilde in ("~", "\u0303"))
+# What browsers draw better when it is said in another way: the tilde of the keyboard has no wide forms, and
+# the top of an f reaches over its superscript, which they make room for after large operators alone.
+_BETTER = (
+    ('<mo stretchy="true">~</mo>', '<mo stretchy="true">\u02dc</mo>'),
+    ("<msup><mi>f</mi>", '<msup><mrow><mi>f</mi><mspace width="0.15em"/></mrow>'),
+    ("&ApplyFunction;", "\u2061"),
+)
 _ANNOTATION = '<annotation encoding="application/x-tex">'
 _MAX_NEGATIVE = 36
 
@@ -54,8 +59,19 @@ _TAG = re.compile(r"<(/?)(\w+)([^<>]*?)(/?)>")
 _STYLE = re.compile(r' (displaystyle|scriptlevel)="([^"]*)"')
 # Within these alone, scripts are as large as at the start of a formula.
 _LEVEL = frozenset(
-    ("math", "semantics", "mrow", "mstyle", "mpadded", "mphantom", "menclose", "msqrt")
-    + ("mtable", "mtr", "mtd")
+    (
+        "math",
+        "semantics",
+        "mrow",
+        "mstyle",
+        "mpadded",
+        "mphantom",
+        "menclose",
+        "msqrt",
+        "mtable",
+        "mtr",
+        "mtd",
+    )
 )
 
 _CLASSES = {
@@ -141,7 +157,7 @@ def _converter(macros: bool) -> tuple[type[Exception], Any]:
     converter = LatexToMathML(
         annotation=True,
         fancy_error=False,
-        allow_unreliable_rendering=True,  # \widetilde, which is put right in `_fit`
+        allow_unreliable_rendering=True,  # \widetilde: see `_BETTER`
         macros=_MACROS if macros else None,
         max_expansions=_MAX_NESTING if macros else _MAX_EXPANSIONS,
     )
@@ -233,7 +249,8 @@ def _fit(mathml: str, tex: str) -> str:
         head = _STYLED.sub(_classed, _ID.sub(r"\1", head))
     if " displaystyle=" in head or " scriptlevel=" in head:
         head = _restyled(head)
-    head = head.replace("&ApplyFunction;", "\u2061").replace(_TILDE, _WIDE_TILDE)
+    for said, better in _BETTER:
+        head = head.replace(said, better)
     return f"{head}{mark}{escape(tex, quote=False)}</annotation></semantics></math>"
 
 
