@@ -98,8 +98,8 @@ class Collector:
 
 
 def pairs(data: Mapping[str, Any]) -> list[list[str]]:
-    """A MIME bundle as sorted pairs of text. What is a script by its type is dropped."""
-    return [[mime, _text(value)] for mime, value in sorted(data.items()) if not _is_script(mime)]
+    """A MIME bundle as sorted pairs of text. Of what is a script by its type only the type is kept."""
+    return [[mime, "" if _is_script(mime) else _text(value)] for mime, value in sorted(data.items())]
 
 
 def _text(value: Any) -> str:

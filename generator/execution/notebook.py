@@ -66,7 +66,7 @@ def _output(output: Output, number: int) -> Json:
             "evalue": output.text,
             "traceback": [*lines, last],
         }
-    data = {mime: json.loads(text) if _is_json(mime) else text for mime, text in output.data}
+    data = {mime: json.loads(text) if _is_json(mime) else text for mime, text in output.data if text}
     if output.kind == "display":
         return {"output_type": "display_data", "data": data, "metadata": {}}
     return {"output_type": "execute_result", "execution_count": number + 1, "data": data, "metadata": {}}

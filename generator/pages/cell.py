@@ -27,6 +27,9 @@ from generator.syntax import math, sanitize
 from generator.syntax.highlight import highlight
 
 _IMAGES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg", "image/gif": "gif"}
+_SHOWN_AS_TEXT = frozenset({"text/plain", "text/markdown", "text/latex"})
+_SCRIPT = re.compile(r"<script[\s/>]", re.IGNORECASE)
+_NAMELESS = re.compile(r"<[\w.]+ object>")
 _SVG_SIZE = re.compile(r'<svg[^>]*?\bwidth="([\d.]+)(pt|px)?"[^>]*?\bheight="([\d.]+)(pt|px)?"')
 _EXPLAINED = {
     "ran": "this cell ran cleanly when the garden was built",
@@ -147,12 +150,30 @@ def _output(output: Output, root: str, label: str, places: Places) -> str:
     if picture:
         return _figure(*picture, root, label)
     if "text/html" in data:
-        return f'<div class="rich" tabindex="0">{sanitize.clean_output(data["text/html"])}</div>'
+        return _rich(data["text/html"])
     if "text/latex" in data:
         mathml, _ = math.render(data["text/latex"].strip().strip("$").strip(), True)
         if mathml:
             return f'<div class="math">{mathml}</div>'
-    text = data.get("text/plain") or data.get("text/markdown") or ""
+    return _plain(data) + "".join(
+        f'<p class="cell-notice">An output of type {escape(mime)} is not shown.</p>'
+        for mime in data
+        if mime not in _SHOWN_AS_TEXT
+    )
+
+
+def _rich(html: str) -> str:
+    """What a cell gave as HTML; and where there is a script in it, a line that says what became of it."""
+    shown = f'<div class="rich" tabindex="0">{sanitize.clean_output(html)}</div>'
+    if not _SCRIPT.search(html):
+        return shown
+    return f'{shown}<p class="cell-notice">A script in this output is left out.</p>'
+
+
+def _plain(data: dict[str, str]) -> str:
+    text = data.get("text/markdown") or data.get("text/plain", "")
+    if len(data) > 1 and _NAMELESS.fullmatch(text):  # what IPython says of an object that is shown otherwise
+        return ""
     return f'<pre class="result" tabindex="0">{_text(text)}</pre>' if text else ""
 
 

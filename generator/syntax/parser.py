@@ -124,7 +124,8 @@ def _skip_token(original: Callable[[StateInline], None], state: StateInline) -> 
 
 
 def _let_math_interrupt(md: MarkdownIt) -> None:
-    """A line `$$` ends a paragraph, as in Obsidian, if the formula that it begins has an end."""
+    """A line `$$` ends a paragraph, as in Obsidian, if the formula that it begins has an end, and unless it
+    is itself the end of one that began in the paragraph."""
     math = _rule(md.block.ruler, "math_block")
 
     def rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -133,6 +134,8 @@ def _let_math_interrupt(md: MarkdownIt) -> None:
             return False
         if not silent:
             return bool(math_block(state, start, end, silent))
+        if state.parentType == "paragraph" and _is_open(state, start):
+            return False
         count, line = len(state.tokens), state.line
         found = bool(math_block(state, start, end, False))
         del state.tokens[count:]
@@ -141,6 +144,11 @@ def _let_math_interrupt(md: MarkdownIt) -> None:
 
     math_block = math.fn
     md.block.ruler.at("math_block", rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+
+
+def _is_open(state: StateBlock, start: int) -> bool:
+    """Whether a `$$` within the paragraph that is being read, up to the line `start`, has no partner yet."""
+    return state.src.count("$$", state.bMarks[state.line], state.bMarks[start]) % 2 == 1
 
 
 def _may_end(state: StateBlock, start: int, begin: int, end: int) -> bool:

@@ -48,7 +48,7 @@ def test_outputs_are_those_of_a_notebook_in_order(run: Run) -> None:
     assert dict(shown.outputs[0].data)["text/html"] == "<b>x</b>"
     assert silent.outputs == ()
     assert dict(table.outputs[0].data) == {"text/html": "<table></table>", "text/plain": "a table"}
-    assert not any("javascript" in mime for o in script.outputs for mime, _ in o.data)
+    assert [text for o in script.outputs for mime, text in o.data if "javascript" in mime] == [""]
     assert dict(script.outputs[-1].data)["text/markdown"] == "*m*"
     assert [(o.line, o.printed, o.value) for o in seen.observations] == [
         (1, "", "3"),
