@@ -28,17 +28,20 @@ FILE_NAME = "garden.toml"
 PREFIX = "GARDEN_"
 
 Format = Literal["text", "json", "github", "junit"]
+Gradcheck = Literal["fail", "report", "off"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
     """How cells are treated. `plain`: whether fences marked only `python` are run or shown. Seconds for one
-    cell (`timeout`) and for all cells of a note; megabytes that a note's process may use."""
+    cell (`timeout`) and for all cells of a note; megabytes that a note's process may use. `gradcheck`:
+    whether derivatives that cells take are checked, and whether a refuted one fails its cell."""
 
     plain: Literal["run", "show"] = "show"
     timeout: float = 60.0
     note_timeout: float = 600.0
     memory_mb: int = 4096
+    gradcheck: Gradcheck = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,15 @@ def _truth(value: Any) -> bool:
     return truth
 
 
+def _gradcheck(value: Any) -> Gradcheck:
+    if value == "report":
+        return "report"
+    try:
+        return "fail" if _truth(value) else "off"
+    except ValueError:
+        raise ValueError('true, false or "report"') from None
+
+
 def _language(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", value):
         raise ValueError('a language tag such as "en" or "pt-BR"')
@@ -224,6 +236,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cells.timeout", _seconds, help="seconds for one cell"),
     Setting("cells.note_timeout", _seconds, help="seconds for the cells of one note"),
     Setting("cells.memory_mb", _whole(64), help="megabytes for the cells of one note"),
+    Setting("cells.gradcheck", _gradcheck, help="whether derivatives are checked (true, false, report)"),
     Setting("cells.executor", _executor, "--executor", "zygote|jupyter|tcp://HOST:PORT", "where cells run"),
     Setting("cells.sandbox", _choice("auto", "require", "off"), help="whether cells are fenced in"),
     Setting("limits.note_bytes", _whole(1), help="bytes of a note"),
@@ -454,7 +467,7 @@ def _config(values: Mapping[str, Any]) -> Config:
 
     return Config(
         **part("", "title", "description", "base_url", "lang", "author", "html", "dates", "ignore"),
-        cells=Cells(**part("cells.", "plain", "timeout", "note_timeout", "memory_mb")),
+        cells=Cells(**part("cells.", "plain", "timeout", "note_timeout", "memory_mb", "gradcheck")),
         limits=Limits(**part("limits.", "note_bytes", "nesting", "embed_depth")),
         pages=Pages(**part("pages.", "mentions", "export")),
     )

@@ -46,7 +46,12 @@ def _environment(loaded: config.Loaded, jobs: int) -> Environment:
         cell_seconds=cells.timeout, note_seconds=cells.note_timeout, memory_bytes=cells.memory_mb << 20
     )
     return Environment(
-        str(loaded.notes_dir), str(loaded.cache_dir), jobs, limits, sandbox=loaded.options.sandbox
+        str(loaded.notes_dir),
+        str(loaded.cache_dir),
+        jobs,
+        limits,
+        sandbox=loaded.options.sandbox,
+        gradcheck=cells.gradcheck,
     )
 
 
