@@ -734,7 +734,8 @@ class NotePage:
     """Everything the template of a note needs.
 
     `users` are the notes whose cells use this one's; `mentions` some of the `mention_count` notes that speak
-    of it without a link; `image` is an absolute address, or empty.
+    of it without a link; `image` is an absolute address, or empty; `linked` leads to the page of all
+    backlinks where these are not all.
     """
 
     slug: Slug
@@ -758,6 +759,15 @@ class NotePage:
     mention_count: int = 0
     related: tuple[Ref, ...] = ()
     image: str = ""
+    linked: Ref | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedPage:
+    """Everything that links to `note`, where that is too much for its own page."""
+
+    note: Ref
+    backlinks: tuple[Backlink, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -838,9 +848,9 @@ class Page:
     the site's root, ending in a slash or empty: `../`."""
 
     out: OutPath
-    template: Literal["note", "preview", "list", "redirect", "message", "graph"]
+    template: Literal["note", "preview", "list", "redirect", "message", "graph", "linked"]
     root: str
-    data: NotePage | PreviewPage | ListPage | RedirectPage | MessagePage | GraphPage
+    data: NotePage | PreviewPage | ListPage | RedirectPage | MessagePage | GraphPage | LinkedPage
 
 
 # ---------------------------------------------------------------- the result of a build

@@ -37,7 +37,7 @@ from generator.model import (
 )
 from generator.pages import assemble, atlas
 from generator.pages.cell import figure_files
-from generator.pages.garden import Garden, href, out_of, preview_of, settled
+from generator.pages.garden import Garden, href, linked_of, out_of, preview_of, settled
 
 _RELATED = 5
 _MENTIONS = 8
@@ -244,17 +244,20 @@ def _by_note(garden: Garden, problems: Iterable[Problem]) -> dict[Slug, tuple[Pr
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The two files of a note, as text, and the problems that showed while they were made."""
+    """The two files of a note, as text, the problems that showed while they were made, and the page of what
+    links to it, if it has one."""
 
     page: str
     preview: str
     problems: tuple[Problem, ...] = ()
+    linked: str = ""
 
 
 def render_note(slug: Slug, garden: Garden, config: Config) -> Rendered:
     """The page and the preview of one note."""
-    (page, preview), problems = assemble.note_pages(garden, slug, config)
-    return Rendered(theme.render(page, config).decode(), theme.render(preview, config).decode(), problems)
+    pages, problems = assemble.note_pages(garden, slug, config)
+    page, preview, *more = (theme.render(one, config).decode() for one in pages)
+    return Rendered(page, preview, problems, "".join(more))
 
 
 def _note_files(garden: Garden, rendered: tuple[Rendered, ...]) -> dict[OutPath, bytes]:
@@ -262,6 +265,9 @@ def _note_files(garden: Garden, rendered: tuple[Rendered, ...]) -> dict[OutPath,
     for slug, one in zip(garden.notes, rendered, strict=True):
         files[out_of(slug)] = one.page.encode()
         files[preview_of(slug)] = one.preview.encode()
+    for slug, one in zip(garden.notes, rendered, strict=True):
+        if one.linked:
+            files.setdefault(linked_of(slug), one.linked.encode())  # a note of this name keeps its address
     return files
 
 

@@ -168,3 +168,38 @@ def test_related_notes_share_neighbours_and_are_not_linked() -> None:
 
 def test_a_note_that_nothing_is_known_around_has_no_section_for_it() -> None:
     assert made({"a.md": ""}).page("a.html").css_first(".backlinks") is None
+
+
+# ---------------------------------------------------------------- where there is very much
+
+
+def test_a_note_that_very_many_link_to_shows_some_and_a_page_has_all() -> None:
+    many = {f"{i:02}.md": f"Word {i} of [[Hub]].\n" for i in range(60)}
+    site = made({"Hub.md": "", "few.md": "[[01]]", **many})
+    page = site.page("hub.html")
+    assert len(page.css(".backlinks .backlink")) == 40
+    more = page.css_first(".backlinks .more a")
+    assert (more.text(), more.attributes["href"]) == ("All 60 notes that link here", "backlinks/hub.html")
+    all_of_them = site.page("backlinks/hub.html")
+    assert [card.attributes["data-source"] for card in all_of_them.css(".backlink")] == [
+        f"{i:02}" for i in range(60)
+    ]
+    assert all_of_them.css(".backlink .context mark a")[59].attributes["href"] == "../hub.html"
+    assert not leads_nowhere(site, "backlinks/hub.html")
+    assert not site.page("01.html").css(".backlinks .more")
+    assert "backlinks/01.html" not in site.files
+
+
+def test_a_note_at_the_address_of_a_page_of_links_keeps_it() -> None:
+    many = {f"{i:02}.md": "[[Hub]]" for i in range(41)}
+    site = made({"Hub.md": "", "backlinks/Hub.md": "The note.", **many})
+    assert site.page("backlinks/hub.html").css_first(".note-body").text().strip() == "The note."
+
+
+def test_a_long_list_has_a_way_to_each_letter_and_a_short_one_has_none() -> None:
+    site = made({f"{letter}{i}.md": "" for letter in "abcdef" for i in range(40)})
+    page = site.page("all.html")
+    assert [link.text() for link in page.css(".letters a")] == list("ABCDEF")
+    for link in page.css(".letters a"):
+        assert page.css_first(f"[id='{link.attributes['href'][1:]}']").text() == link.text()
+    assert not made({"a.md": "", "b.md": ""}).page("all.html").css(".letters")

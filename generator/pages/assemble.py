@@ -12,6 +12,7 @@ from generator.model import (
     Backlink,
     FoundAsset,
     Html,
+    LinkedPage,
     MessagePage,
     Note,
     NotePage,
@@ -27,21 +28,25 @@ from generator.model import (
     slugify,
 )
 from generator.pages import fill, lists
-from generator.pages.garden import Garden, href, out_of, preview_of, root_of, settled, tag_slug
+from generator.pages.garden import Garden, href, linked_of, out_of, preview_of, root_of, settled, tag_slug
 
 _TOC_DEPTH = 4
+_CARDS = 40
+"""So many of the notes that link to a note are on its page; where there are more, a page has them all."""
 _OPTED_OUT = ("preview", "false")
 """The property of a note whose preview shows nothing. The file is there, so that links need not know."""
 
 
-def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, Page], tuple[Problem, ...]]:
-    """The page and the preview of one note, and the problems that showed while filling them (embed
-    cycles): everything of the site that depends on the body of this note."""
+def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, ...], tuple[Problem, ...]]:
+    """The page and the preview of one note, the page of what links to it if that is much, and the problems
+    that showed while filling them (embed cycles): everything of the site that depends on the body of this
+    note."""
     note = garden.notes[slug]
     out = out_of(slug)
     shown = fill.shown_on(garden, slug, out, config.limits.embed_depth)
     body = fill.page_body(shown, note)
-    linked = _backlinks(garden, slug, shown)
+    sources = _sources(garden, slug)
+    linking = [source for source in sources if _kinds(garden, source, sources[source]) != ("uses",)]
     data = NotePage(
         slug=slug,
         title=note.title,
@@ -56,16 +61,24 @@ def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, 
         toc=_contents(note),
         body=body,
         footnotes=fill.page_footnotes(shown, note),
-        backlinks=tuple(one for one in linked if one.kinds != ("uses",)),
+        backlinks=tuple(_backlink(shown, slug, source, sources[source]) for source in linking[:_CARDS]),
         problems=tuple(p for p in (*garden.problems.get(slug, ()), *shown.problems) if p.severity == "error"),
         words=note.words,
-        users=tuple(one.source for one in linked if "uses" in one.kinds),
+        users=tuple(
+            lists.note_ref(garden, source, shown.root)
+            for source in sources
+            if "uses" in _kinds(garden, source, sources[source])
+        ),
         mentions=_mentions(garden, slug, shown),
         mention_count=garden.mentions[slug].count if slug in garden.mentions else 0,
         related=tuple(lists.note_ref(garden, other, shown.root) for other in garden.related.get(slug, ())),
         image=_image(garden, note, config.base_url),
+        linked=_linked_ref(slug, shown.root, len(linking)),
     )
-    return (Page(out, "note", shown.root, data), _preview(garden, note, config)), tuple(shown.problems)
+    pages = [Page(out, "note", shown.root, data), _preview(garden, note, config)]
+    if data.linked:
+        pages.append(_linked(garden, slug, {source: sources[source] for source in linking}, config))
+    return tuple(pages), tuple(shown.problems)
 
 
 def other_pages(garden: Garden, home: str) -> Iterator[Page]:
@@ -122,23 +135,43 @@ def _tag_ref(tag: str, root: str) -> Ref:
     return Ref(tag, href(root, tag_slug(tag) + ".html"))
 
 
-def _backlinks(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink, ...]:
-    """Sources in path order; of each, the blocks around its links, in order and without repetition."""
+def _sources(garden: Garden, slug: Slug) -> dict[Slug, list[int]]:
+    """The notes that link to a note, in path order, and which of their links do."""
     by_source: dict[Slug, list[int]] = defaultdict(list)
     for source, i in garden.backlinks.get(slug, ()):
         by_source[source].append(i)
-    found = []
-    for source, indices in by_source.items():
-        note = garden.notes[source]
-        places: dict[Range, None] = {}
-        for i in indices:
-            place = note.links[i].context
-            if place is not None:
-                places.setdefault(place)
-        contexts: tuple[Html, ...] = tuple(fill.context(shown, note, place, slug) for place in places)
-        kinds = tuple(dict.fromkeys(note.links[i].kind for i in indices))
-        found.append(Backlink(lists.note_ref(garden, source, shown.root), contexts, kinds))
-    return tuple(found)
+    return by_source
+
+
+def _kinds(garden: Garden, source: Slug, indices: list[int]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(garden.notes[source].links[i].kind for i in indices))
+
+
+def _backlink(shown: fill.Shown, slug: Slug, source: Slug, indices: list[int]) -> Backlink:
+    """A note that links here: the blocks around its links, in order and without repetition."""
+    note = shown.garden.notes[source]
+    places: dict[Range, None] = {}
+    for i in indices:
+        place = note.links[i].context
+        if place is not None:
+            places.setdefault(place)
+    contexts: tuple[Html, ...] = tuple(fill.context(shown, note, place, slug) for place in places)
+    ref = lists.note_ref(shown.garden, source, shown.root)
+    return Backlink(ref, contexts, _kinds(shown.garden, source, indices))
+
+
+def _linked_ref(slug: Slug, root: str, count: int) -> Ref | None:
+    if count <= _CARDS:
+        return None
+    return Ref(f"All {count:,} notes that link here", href(root, linked_of(slug)), count=count)
+
+
+def _linked(garden: Garden, slug: Slug, sources: dict[Slug, list[int]], config: Config) -> Page:
+    """All the notes that link to one, each with its words."""
+    out = linked_of(slug)
+    shown = fill.shown_on(garden, slug, out, config.limits.embed_depth)
+    backlinks = tuple(_backlink(shown, slug, source, indices) for source, indices in sources.items())
+    return Page(out, "linked", shown.root, LinkedPage(lists.note_ref(garden, slug, shown.root), backlinks))
 
 
 def _mentions(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink, ...]:

@@ -90,6 +90,11 @@ def preview_of(slug: str) -> OutPath:
     return OutPath(f"previews/{slug}.html")
 
 
+def linked_of(slug: str) -> OutPath:
+    """The page of all that links to a note, where that is too much for the note's own."""
+    return OutPath(f"backlinks/{slug}.html")
+
+
 def tag_slug(tag: str) -> str:
     """The address of a tag's page: each part slugified, case folded."""
     return "tags/" + "/".join(slugify(part) for part in tag.split("/") if part)
