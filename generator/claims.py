@@ -63,7 +63,7 @@ def program(garden: Garden, slug: Slug) -> Program:
         for at in garden.uses.get(slug, ())
     )
     lines = tuple(span.line for span in spans.cells)
-    return Program(slug, note.path, note.cells, lines, note.kernel, prelude, note.values)
+    return Program(slug, note.path, note.cells, lines, note.kernel, prelude, note.values, note.deps)
 
 
 def settle(garden: Garden) -> Garden:

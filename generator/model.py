@@ -297,7 +297,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class CellOptions:
-    """What the author asked of a cell with `#|` lines (or MyST tags that mean the same)."""
+    """What the author asked of a cell with `#|` lines (or MyST tags that mean the same). `deps` names files
+    that the cell reads where nothing can see it."""
 
     hide: Literal["", "input", "output", "both"] = ""
     raises: str = ""
@@ -309,6 +310,7 @@ class CellOptions:
     export: bool = False
     needs: str = ""
     gradcheck: str = ""
+    deps: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +352,7 @@ class Note:
     text. `external` are the addresses outside the garden that it links to, in source order.
     `summary` is a plain-text description: the property or the first paragraph. `diagrams`: whether the note
     has any, which the reader's browser draws. `ids` are those of elements in the author's raw HTML, as they
-    stand in the page.
+    stand in the page. `deps` are files that its cells read where nothing can see it.
     """
 
     path: str
@@ -380,6 +382,7 @@ class Note:
     diagrams: bool = False
     ids: tuple[str, ...] = ()
     values: tuple[Inline, ...] = ()
+    deps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,7 +474,8 @@ class Program:
 
     `path` is shown in tracebacks; `lines[i]` is the line of the note at which the code of cell `i`
     starts (a position: it is no part of an execution key). The cells of `prelude` run first, in the same
-    namespace; `values` are evaluated between the cells.
+    namespace; `values` are evaluated between the cells. `deps` are inputs that the note declares, relative to
+    its folder or, after a slash, to the vault's.
     """
 
     slug: Slug
@@ -481,6 +485,7 @@ class Program:
     kernel: str = "python3"
     prelude: tuple[Borrowed, ...] = ()
     values: tuple[Inline, ...] = ()
+    deps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -589,7 +594,7 @@ class CellResult:
     """What running one cell gave. `message` is one plain sentence for every status but `ok`; `line` is the
     line within the cell that it is about (0: the whole cell).
 
-    The rest is known from evidence that is kept beside the notes: `audit`; `accepted`, digests of the
+    The rest is known from evidence that is kept beside the notes: `audit`; `accepted`, marks of the
     expectations that were written from an earlier run; `recorded`, whether all of this comes from there.
     An executor puts into `values` what the cell's own gave.
     """

@@ -15,16 +15,20 @@ import ast
 import importlib.metadata
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from generator.execution import surroundings
+from generator.execution.entry import Entry, Last, Parts, Shape, difference
+from generator.execution.evidence import OUTSIDE, Lookup, beside, portable
 from generator.execution.expectations import observed, parse
-from generator.execution.manifest import changed
+from generator.execution.manifest import changed, fingerprint, location, version_of
 from generator.execution.protocol import (
     SEMANTICS,
     Environment,
+    Manifest,
     Recorder,
     Report,
     Run,
@@ -38,63 +42,27 @@ Mode = Literal["normal", "fresh", "frozen", "no-exec"]
 `no-exec` runs nothing and shows nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Where the statements of a cell started when it ran, and which of them were observed."""
-
-    lines: tuple[int, ...]
-    observed: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A run as it is stored. `text` is a digest of the cells' very text; where an output speaks of lines the
-    run is `bound` to it."""
-
-    run: Run
-    shapes: tuple[Shape, ...]
-    text: str
-    bound: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a key is made of, each part by its digest: enough to say what changed. `used` are the cells that
-    are borrowed, each with its name; `values` the expressions between the cells."""
-
-    cells: tuple[str, ...]
-    options: tuple[str, ...]
-    used: tuple[tuple[str, str], ...]
-    values: tuple[str, ...]
-    kernel: str
-    python: str
-    settings: str
-    engine: str
-
-
-_WORDS = (
-    ("kernel", "the kernel"),
-    ("python", "the version of Python"),
-    ("settings", "the settings of JAX or of the environment"),
-    ("engine", "the way cells are run"),
-)
-
-
 class Cached:
     """An executor that looks results up in `store` before it asks `inner`."""
 
     def __init__(
-        self, inner: Recorder, store: Store, environment: Environment, mode: Mode = "normal"
+        self,
+        inner: Recorder,
+        store: Store,
+        environment: Environment,
+        mode: Mode = "normal",
+        evidence: Lookup = lambda path: None,
+        reverify: float = 0.0,
     ) -> None:
+        """`evidence` is what is kept beside the notes. Where something has to run anyway, up to `reverify`
+        seconds are spent on running the oldest results again."""
         self._inner = inner
         self._store = store
         self._environment = environment
         self._mode = mode
-        self._surroundings = (
-            digest(sys.version),
-            digest(surroundings.configuration(environment)),
-            digest((SEMANTICS, importlib.metadata.version("ipython"))),
-        )
+        self._evidence = evidence
+        self._reverify = reverify
+        self._settings = surroundings.configuration(environment)
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
@@ -105,10 +73,12 @@ class Cached:
             if report:
                 report(result)
 
-        waiting = []
-        for index, program in enumerate(programs):
-            known = self._without_running(program)
-            done(index, known) if known else waiting.append(index)
+        known = {i: found for i, one in enumerate(programs) if (found := self._without_running(one))}
+        waiting = [index for index in range(len(programs)) if index not in known]
+        again = self._oldest(known) if waiting and self._mode == "normal" else set()
+        waiting += sorted(again)
+        for index in known.keys() - again:
+            done(index, known[index])
         if waiting:
             places = {programs[index].slug: index for index in waiting}
 
@@ -122,7 +92,14 @@ class Cached:
     def explain(self, program: Program) -> str:
         """Why a program would have to run, as the end of a sentence; "" if its result is valid."""
         found = self._look_up(program)
+        if isinstance(found, str) and self._mode == "frozen":
+            found = self._recorded(program)
         return found if isinstance(found, str) else ""
+
+    def kept(self, program: Program) -> tuple[Parts, Entry] | None:
+        """The valid run of a program, if there is one in the store, and what it was a run of."""
+        parts = self._parts(program)
+        return (parts, entry) if (entry := self._entry(digest(parts))) and not self.explain(program) else None
 
     # ------------------------------------------------------------ looking up
 
@@ -136,8 +113,41 @@ class Cached:
             return found
         if self._mode == "normal":
             return None
-        message = f"Stale: {found}. A build without --frozen brings it up to date."
-        return same_for_all(program, "stale", message)
+        recorded = self._recorded(program)
+        if isinstance(recorded, ProgramResult):
+            return recorded
+        mended = f"“build.py accept --evidence '{program.path}'” where its cells can run mends that"
+        return same_for_all(program, "stale", f"Stale: {found}; {recorded}. {mended}.")
+
+    def _oldest(self, known: Mapping[int, ProgramResult]) -> set[int]:
+        """The results that are to be had again, oldest first, as far as there is time: none of the last
+        day."""
+        yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        chosen, left = set(), self._reverify
+        for index in sorted(known, key=lambda index: known[index].log.when):
+            log = known[index].log
+            left -= sum(log.seconds)
+            if left < 0 or not log.when or log.when > yesterday:
+                break
+            chosen.add(index)
+        return chosen
+
+    def _recorded(self, program: Program) -> ProgramResult | str:
+        """The result of a program in the evidence beside the notes, or why it does not hold. What is not here
+        to be asked, a package or a setting of another machine, is taken as the evidence has it."""
+        evidence = self._evidence(program.path)
+        if evidence is None:
+            return "no evidence of it is kept beside the notes"
+        parts, entry = self._parts(program), evidence.entry
+        theirs = replace(
+            evidence.parts, settings=parts.settings, python=_near(evidence.parts.python, parts.python)
+        )
+        different = difference(theirs, parts, _labels(program), ((), ()))
+        found = different or self._fit(program, _here(entry))
+        if isinstance(found, str):
+            return f"since the evidence beside the notes was made, {found}"
+        results = tuple(replace(result, recorded=True) for result in found.results)
+        return beside(replace(found, results=results), evidence, parts, same=True)
 
     def _look_up(self, program: Program) -> ProgramResult | str:
         """The valid result of a program, or why there is none."""
@@ -145,6 +155,11 @@ class Cached:
         entry = self._entry(digest(parts))
         if entry is None or len(entry.shapes) != len(program.cells):
             return self._difference(program, parts)
+        found = self._fit(program, entry)
+        return found if isinstance(found, str) else self._beside(program, parts, found, entry.run.manifest)
+
+    def _fit(self, program: Program, entry: Entry) -> ProgramResult | str:
+        """The result of an entry for a program with the same key, or why it does not hold."""
         same = entry.text == _text(program)
         if entry.bound and not same:
             return "the layout of its code has changed, and an output speaks of lines"
@@ -152,9 +167,22 @@ class Cached:
         for i, (then, now) in enumerate(zip(entry.shapes, shapes, strict=True)):
             if not set(_ordinals(now)) <= set(_ordinals(then)):
                 return f"cell {program.cells[i].label} has a new expectation, and its value was not observed"
-        folder = surroundings.folder_of(program.path, self._environment)
+        return changed(entry.run.manifest, *self._folders(program)) or _as_of(program, entry, shapes)
+
+    def _folders(self, program: Program) -> tuple[str, str]:
         vault = os.path.realpath(self._environment.vault) if self._environment.vault else ""
-        return changed(entry.run.manifest, vault, folder) or _as_of(program, entry, shapes)
+        return vault, surroundings.folder_of(program.path, self._environment)
+
+    def _beside(
+        self, program: Program, parts: Parts, result: ProgramResult, manifest: Manifest
+    ) -> ProgramResult:
+        """A result that was made here, with what the evidence adds to it."""
+        evidence = self._evidence(program.path)
+        if evidence is None:
+            return result
+        theirs = replace(evidence.parts, python=_near(evidence.parts.python, parts.python, 3))
+        same = theirs == parts and portable(manifest) == evidence.entry.run.manifest
+        return beside(result, evidence, parts, same)
 
     def _entry(self, key: str) -> Entry | None:
         data = self._store.get(f"run-{key}")
@@ -168,32 +196,26 @@ class Cached:
 
     def _difference(self, program: Program, parts: Parts) -> str:
         """Which part of the key differs from the last run of this note."""
-        data = self._store.get(_last_key(program))
+        data = self._store.get(self._last_key(program))
         try:
-            last: Parts | None = decode(data, Parts) if data else None
+            last: Last | None = decode(data, Last) if data else None
         except ValueError:
             last = None
         if last is None:
             return "it has never run here without a failure"
-        if len(last.cells) != len(parts.cells):
-            return "cells were added or removed"
-        for i, cell in enumerate(program.cells):
-            if last.cells[i] != parts.cells[i]:
-                return f"the code of cell {cell.label} has changed"
-            if last.options[i] != parts.options[i]:
-                return f"the options of cell {cell.label} have changed"
-        if last.used != parts.used:
-            return _borrowing(dict(last.used), dict(parts.used))
-        if last.values != parts.values:
-            return "the values in its sentences have changed"
-        words = [words for name, words in _WORDS if getattr(last, name) != getattr(parts, name)]
-        return f"{words[0]} changed" if words else "its stored result is gone"
+        codes = tuple(cell.code for cell in program.cells)
+        different = difference(last.parts, parts, _labels(program), (last.codes, codes))
+        return different or "its stored result is gone"
+
+    def _last_key(self, program: Program) -> str:
+        return f"last-{digest((program.path, self._environment.variables))}"
 
     # ------------------------------------------------------------ remembering
 
     def _remember(self, program: Program, run: Run) -> ProgramResult:
         parts = self._parts(program)
         key = digest(parts)
+        run = replace(run, manifest=self._with_deps(program, run.manifest))
         run = replace(run, result=replace(run.result, log=replace(run.result.log, key=key)))
         fine = all(
             result.status in ("ok", "skipped") for result in (*run.result.results, *run.result.prelude)
@@ -202,8 +224,18 @@ class Cached:
             bound = any(map(_speaks_of_lines, run.result.results))
             entry = Entry(run, _shapes(program), _text(program), bound)
             self._store.put(f"run-{key}", encode(entry))
-            self._store.put(_last_key(program), encode(parts))
-        return run.result
+            last = Last(parts, tuple(cell.code for cell in program.cells))
+            self._store.put(self._last_key(program), encode(last))
+        return self._beside(program, parts, run.result, run.manifest)
+
+    def _with_deps(self, program: Program, manifest: Manifest) -> Manifest:
+        """A manifest with the inputs that the note itself declares, which nothing could see being opened."""
+        inputs = dict(manifest.inputs)
+        vault, folder = self._folders(program)
+        for name in _deps(program):
+            path = os.path.normpath(f"{vault}{name}" if name.startswith("/") else f"{folder}/{name}")
+            inputs[location(path, vault, folder)] = fingerprint(path)
+        return replace(manifest, inputs=tuple(sorted(inputs.items())))
 
     # ------------------------------------------------------------ keys
 
@@ -214,16 +246,17 @@ class Cached:
             for one, syntax in zip(program.prelude, borrowed, strict=True)
         )
         after = (inline.after for inline in program.values)
-        python, settings, engine = self._surroundings
         return Parts(
             own,
-            tuple(digest(_options(cell)) for cell in program.cells),
+            tuple(", ".join(filter(None, _options(cell))) for cell in program.cells),
             tuple(used),
             tuple(map(digest, zip(values, after, strict=True))),
+            _deps(program),
             program.kernel,
-            python,
-            settings,
-            engine,
+            sys.version,
+            self._settings,
+            f"{SEMANTICS} on IPython {importlib.metadata.version('ipython')}, "
+            f"derivatives {self._environment.gradcheck}",
         )
 
     def _syntax(self, program: Program) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -248,7 +281,52 @@ def _syntax(code: str) -> str:
 
 
 def _options(cell: Cell) -> tuple[str, ...]:
-    return cell.options.raises, cell.options.skip, cell.options.needs, cell.language
+    options = cell.options
+    return tuple(
+        f"{name}: {value}"
+        for name, value in (
+            ("raises", options.raises),
+            ("skip", options.skip),
+            ("needs", options.needs),
+            ("language", cell.language),
+            ("gradcheck", "off" * options.gradcheck.startswith("off")),
+        )
+        if value
+    )
+
+
+def _deps(program: Program) -> tuple[str, ...]:
+    """The inputs that a note and its cells declare; those of borrowed cells are named from the vault's
+    folder."""
+    named = {*program.deps, *(name for cell in program.cells for name in _split(cell))}
+    for one in program.prelude:
+        base = "/" + one.path.rpartition("/")[0]
+        named.update(name if name.startswith("/") else f"{base}/{name}" for name in _split(one.cell))
+    return tuple(sorted(named))
+
+
+def _split(cell: Cell) -> list[str]:
+    return [name.strip() for name in cell.options.deps.split(",") if name.strip()]
+
+
+def _labels(program: Program) -> tuple[str, ...]:
+    return tuple(cell.label for cell in program.cells)
+
+
+def _near(theirs: str, ours: str, parts: int = 2) -> str:
+    """Our version of Python in place of theirs, if so many of its parts are the same."""
+    alike = theirs.split()[0].split(".")[:parts] == ours.split()[0].split(".")[:parts]
+    return ours if alike else theirs
+
+
+def _here(entry: Entry) -> Entry:
+    """An entry of another machine with those of its conditions that can be looked at on this one."""
+    manifest = entry.run.manifest
+    packages = tuple((name, version) for name, version in manifest.packages if version_of(name))
+    inputs = tuple((where, seen) for where, seen in manifest.inputs if not where.startswith(OUTSIDE))
+    return replace(
+        entry, run=replace(entry.run, manifest=replace(manifest, packages=packages, inputs=inputs))
+    )
 
 
 def _codes(program: Program) -> tuple[str, ...]:
@@ -259,21 +337,6 @@ def _codes(program: Program) -> tuple[str, ...]:
 
 def _text(program: Program) -> str:
     return digest((sys.version_info[:2], _codes(program)))
-
-
-def _borrowing(last: dict[str, str], now: dict[str, str]) -> str:
-    """What is different about the cells that are borrowed, as the end of a sentence."""
-    for name in now:
-        if name not in last:
-            return f"it uses cell {name} as well"
-        if last[name] != now[name]:
-            return f"cell {name}, which it uses, has changed"
-    gone = next((name for name in last if name not in now), "")
-    return f"it no longer uses cell {gone}" if gone else "the cells that it uses come in another order"
-
-
-def _last_key(program: Program) -> str:
-    return f"last-{digest(program.path)}"
 
 
 # ---------------------------------------------------------------- statements then and now
@@ -307,6 +370,10 @@ def _as_of(program: Program, entry: Entry, shapes: Sequence[Shape]) -> ProgramRe
 def _moved(result: CellResult, then: Shape, now: Shape) -> CellResult:
     lines = {line: now.lines[n] for line, n in zip(then.observed, _ordinals(then), strict=True) if now.lines}
     seen: Callable[[Observation], Observation] = lambda o: replace(o, line=lines.get(o.line, o.line))  # noqa: E731
+    if then.lines != now.lines or any(check.line for check in result.checks):
+        # Where a check was made is only known for the text that ran: it is the cell's now.
+        checks = tuple(replace(check, line=0) for check in result.checks)
+        result = replace(result, checks=checks)
     return replace(result, observations=tuple(map(seen, result.observations)))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation, localcontext
 
@@ -85,6 +86,41 @@ def relative_error(expected: Number, actual: Number) -> float:
     if not difference:
         return 0.0
     return float(difference / abs(expected.value)) if expected.value else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A number of one text and the one that stands for it in another. `start` and `end` say where in the
+    first."""
+
+    start: int
+    end: int
+    expected: Number
+    actual: Number
+
+
+def aligned(expected: str, actual: str) -> tuple[Pair, ...] | None:
+    """The numbers of `expected`, each with its counterpart; None if the texts differ in more than numbers."""
+    wanted, given = _pieces(expected, wild=True), _pieces(actual, wild=False)
+    if len(wanted) * max(1, len(actual)) > _LARGEST_WORK:
+        return None
+    best = _match(wanted, given, None, None)
+    if best is None:
+        return None
+    return tuple(
+        Pair(start, end, *pair) for (start, end), pair in zip(_places(expected), best[1], strict=True)
+    )
+
+
+def _places(text: str) -> Iterator[tuple[int, int]]:
+    """Where the numbers of an expected text stand, as `_pieces` finds them."""
+    position = 0
+    for wild in (*_WILD.finditer(text), None):
+        end = wild.start() if wild else len(text)
+        for found in _NUMBER.finditer(text[position:end]):
+            if number(found[0]) is not None:
+                yield position + found.start(), position + found.end()
+        position = wild.end() if wild else end
 
 
 def number(text: str) -> Number | None:

@@ -9,7 +9,19 @@ from typing import Any
 from generator.model import Cell, CellResult, Output, Program, ProgramResult
 
 Json = dict[str, Any]
-_OPTIONS = ("hide", "raises", "skip", "timeout", "check", "rtol", "atol", "export", "needs", "gradcheck")
+_OPTIONS = (
+    "hide",
+    "raises",
+    "skip",
+    "timeout",
+    "check",
+    "rtol",
+    "atol",
+    "export",
+    "needs",
+    "gradcheck",
+    "deps",
+)
 _TAGS = {
     "hide-input": "hide: input",
     "hide-cell": "hide: both",

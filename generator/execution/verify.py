@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from generator.execution.compare import Outcome, compare
+from generator.execution.evidence import mark
 from generator.execution.expectations import Expectation, expectations, parse
 from generator.model import Cell, CellResult, CellStatus, Check, Comparison, Grade, Output, Program, Verdict
 
@@ -39,14 +40,23 @@ def judge(cell: Cell, result: CellResult) -> Verdict:
     unchecked = tuple(_unchecked(cell, result, bool(comparisons)))
     stray = _stray(cell, result)
     message = f"Wrote to stderr, which nobody expected: {stray}" if stray else ""
-    return Verdict(_earned(comparisons, checks), message, 0, comparisons, unchecked, checks)
+    return Verdict(_earned(result, comparisons), message, 0, comparisons, unchecked, checks)
 
 
-def _earned(comparisons: tuple[Comparison, ...], checks: tuple[Check, ...]) -> Grade:
+def _earned(result: CellResult, comparisons: tuple[Comparison, ...]) -> Grade:
     """The best that may be said of a cell of which nothing failed."""
-    if any(check.outcome == "held" for check in checks):
+    if any(check.outcome == "held" for check in result.checks):
         return "checked"
-    return "matches" if comparisons else "ran"
+    if result.audit and result.audit.numbers and not result.audit.unstable and not result.audit.why:
+        return "stable"
+    if not all(_was_accepted(one, result) for one in comparisons):
+        return "matches"
+    return "recorded" if comparisons or result.recorded else "ran"
+
+
+def _was_accepted(comparison: Comparison, result: CellResult) -> bool:
+    """Whether an expectation was written from an earlier run, and not by somebody who knew better."""
+    return comparison.what in ("# =>", "output") and mark(comparison.expected) in result.accepted
 
 
 def _refutation(check: Check) -> str:
@@ -197,8 +207,25 @@ def _unchecked(cell: Cell, result: CellResult, compared: bool) -> Iterator[str]:
     for check in result.checks:
         if check.outcome == "skipped":
             yield f"{check.kind} check of {check.what}: {check.why}"
+    if cell.options.gradcheck.startswith("off"):
+        why = cell.options.gradcheck.removeprefix("off").strip().removeprefix("(").removesuffix(")")
+        yield f"The derivatives of this cell are not checked: {why or 'its author gives no reason'}."
+    yield from _elsewhere(result)
     if compared and not any(check.outcome == "held" for check in result.checks):
         yield "Expected values are the author's own; no independent calculation stands behind them."
+
+
+def _elsewhere(result: CellResult) -> Iterator[str]:
+    """What is not known of the cell on other machines, or is known to be otherwise there."""
+    if result.recorded:
+        yield "This was not run for this page: it is shown as it was kept beside the notes."
+    if result.audit and result.audit.why:
+        yield result.audit.why
+    if result.audit and result.audit.unstable:
+        n = len(result.audit.unstable)
+        yield f"{n} number{' has' if n == 1 else 's have'} digits that come out otherwise elsewhere; they are dimmed."
+    if result.accepted:
+        yield "An expected value of this cell was accepted from an earlier run."
 
 
 def _is_picture(output: Output) -> bool:

@@ -90,6 +90,7 @@ def _assembled(
         diagrams=gathered.diagrams,
         ids=tuple(gathered.ids),
         values=tuple(gathered.values),
+        deps=properties.deps,
     )
 
 

@@ -200,6 +200,7 @@ _READERS: dict[str, Callable[[str, str], object]] = {
     "export": _flag,
     "needs": _word,
     "gradcheck": _word,
+    "deps": _reason,
 }
 assert set(_READERS) == {field.name for field in fields(CellOptions)}
 

@@ -44,6 +44,7 @@ _NAMES = {
     "cssclasses": ("cssclasses", "cssclass"),
     "uses": ("uses",),
     "cells": ("cells",),
+    "deps": ("deps",),
 }
 _FIELD_OF = {name: known for known, names in _NAMES.items() for name in names}
 _NOTEBOOK = frozenset({"jupytext", "kernelspec", "jupyter"})
@@ -53,10 +54,10 @@ _NOTEBOOK = frozenset({"jupytext", "kernelspec", "jupyter"})
 class Properties:
     """What the head of a note says. An absent property has the default shown here.
 
-    `created`, `modified`: ISO 8601. `uses`: the targets of its links. `kernel`: of a notebook's head
-    (jupytext, Quarto). `extra`: properties that the generator does not interpret, sorted, as text.
-    `links`: wikilinks in values, in source order: the key (a known one by its first name), what is between
-    the brackets, and the line of the file. What `uses` and `image` name is among them, brackets or
+    `created`, `modified`: ISO 8601. `uses`: the targets of its links. `deps`: files. `kernel`: of a
+    notebook's head (jupytext, Quarto). `extra`: properties that the generator does not interpret, sorted, as
+    text. `links`: wikilinks in values, in source order: the key (a known one by its first name), what is
+    between the brackets, and the line of the file. What `uses` and `image` name is among them, brackets or
     not, unless it is an address in the web.
     """
 
@@ -75,6 +76,7 @@ class Properties:
     cssclasses: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     cells: Literal["", "run", "show"] = ""
+    deps: tuple[str, ...] = ()
     kernel: str = ""
     extra: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str, int], ...] = ()
@@ -253,6 +255,7 @@ class _Reader:
             cssclasses=_distinct(name for value in values("cssclasses") for name in _parts(value, r"[\s,]+")),
             uses=_distinct(map(_target, values("uses"))),
             cells=self._cells(found),
+            deps=_distinct(value.text.strip() for value in values("deps")),
             kernel=kernel,
             extra=extra,
             links=links,

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from generator.execution import manifest
+from generator.execution import cached as cached_module
+from generator.execution import evidence, manifest
 from generator.execution.cached import Cached, Mode
+from generator.execution.evidence import Lookup
 from generator.execution.protocol import Environment, Run
+from generator.execution.verify import judge
 from generator.execution.zygote import Zygote
-from generator.model import Cell, CellOptions, Program, ProgramResult
+from generator.memo import digest, encode
+from generator.model import Audit, Cell, CellOptions, Program, ProgramResult
 from tests.execution.conftest import program
 
 
@@ -153,7 +157,7 @@ def test_settings_of_jax_are_part_of_the_key(bench: Bench, monkeypatch: pytest.M
     one = program("1")
     assert bench.runs(one)
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
-    assert "settings" in bench.cached().explain(one)
+    assert "setting JAX_ENABLE_X64 changed (nothing → 1)" in bench.cached().explain(one)
 
 
 def test_failures_are_not_remembered(bench: Bench) -> None:
@@ -203,3 +207,234 @@ def test_no_secret_of_the_environment_is_stored(bench: Bench, monkeypatch: pytes
     monkeypatch.setenv("CANARY_TOKEN", "tweet-tweet")
     bench.runs(program("import os\ndict(os.environ)"))
     assert not any(b"tweet-tweet" in value for value in bench.store.entries.values())
+
+
+# ---------------------------------------------------------------- what never runs a cell again, and what always does
+
+
+def evidence_of(bench: Bench, *programs: Program, accepted: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """The files of the evidence of programs that have run here."""
+    files: dict[str, bytes] = {}
+    for one in programs:
+        kept = bench.cached().kept(one)
+        assert kept
+        files |= evidence.to_files(one.path, evidence.Evidence(*kept, accepted))
+    return files
+
+
+def elsewhere(bench: Bench, files: dict[str, bytes], mode: Mode = "frozen") -> Cached:
+    """A cache on another machine: empty, but with these files beside the notes."""
+    kept: Lookup = lambda path: evidence.from_files(path, files.get)  # noqa: E731
+    return Cached(bench.inner, Dict(), bench.environment, mode, kept)
+
+
+@pytest.mark.parametrize(
+    "free",
+    [
+        {"hide": "both"}, {"timeout": 3.0}, {"rtol": 0.5}, {"atol": 0.5}, {"check": True}, {"export": True},
+        {"gradcheck": "off (slow)"},
+    ],
+)  # fmt: skip
+def test_an_option_about_judging_or_showing_never_runs_a_cell_again(
+    bench: Bench, free: dict[str, object]
+) -> None:
+    assert bench.runs(program("x = 0.5\nx  # => 0.5"))
+    assert not bench.runs(program("x = 0.5\nx  # => 0.5", **free))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("XLA_FLAGS", "--xla_cpu_max_isa=SSE4_2"), ("PYTHONHASHSEED", "7"), ("JAX_ENABLE_X64", "1")],
+)
+def test_other_surroundings_are_another_run_and_do_not_displace_the_usual_one(
+    bench: Bench, variable: str, value: str
+) -> None:
+    one = program("import os\nos.environ.get('" + variable + "')")
+    assert bench.runs(one)
+    usual, bench.environment = (
+        bench.environment,
+        replace(bench.environment, variables=((variable, value),)),
+    )
+    other = Zygote(bench.environment)
+    bench.inner.inner, zygote = other, bench.inner.inner
+    try:
+        assert bench.runs(one)
+        assert dict(bench.result.results[0].outputs[0].data)["text/plain"] == repr(value)
+        assert not bench.runs(one)
+    finally:
+        other.close()
+        bench.inner.inner = zygote
+    bench.environment = usual
+    assert not bench.runs(one)
+    assert bench.cached().explain(program("2")).startswith("the code of cell cell-1 has changed")
+
+
+def test_a_module_that_a_local_module_imports_counts_where_it_was_loaded_before(
+    bench: Bench, vault: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (vault / "answers.py").write_text("import numpy\nANSWER = 42\n")
+    one = program("import answers")
+    assert bench.runs(program("import numpy")) and bench.runs(one)
+    real = manifest.version_of
+    monkeypatch.setattr(manifest, "version_of", lambda name: "99" if name == "numpy" else real(name))
+    assert bench.cached().explain(one).startswith("numpy was ")
+
+
+def test_declared_inputs_count_like_observed_ones(bench: Bench, vault: Path) -> None:
+    (vault / "sub").mkdir(exist_ok=True)
+    (vault / "table.bin").write_bytes(b"1")
+    (vault / "sub" / "other.bin").write_bytes(b"1")
+    one = replace(program(Cell("1", "a", CellOptions(deps="table.bin, /sub/other.bin"))), deps=("later.bin",))
+    assert bench.runs(one)
+    assert not bench.runs(one)
+    (vault / "table.bin").write_bytes(b"2")
+    assert bench.cached().explain(one) == "the file note:table.bin has changed"
+    (vault / "table.bin").write_bytes(b"1")
+    (vault / "sub" / "other.bin").write_bytes(b"2")
+    assert bench.cached().explain(one) == "the file note:sub/other.bin has changed"
+    (vault / "sub" / "other.bin").unlink()
+    assert bench.cached().explain(one) == "note:sub/other.bin came or went"
+    assert "its deps have changed (later.bin, table.bin → table.bin)" in bench.cached().explain(
+        program(Cell("1", "a", CellOptions(deps="table.bin")))
+    ).replace("/sub/other.bin, ", "")
+    (vault / "table.bin").unlink()
+
+
+def test_what_changed_is_said_from_what_to_what(bench: Bench) -> None:
+    assert bench.runs(program("x = 1\ny = 2", "3"))
+    explain = bench.cached().explain
+    assert explain(program("x = 1\ny = 4", "3")) == "the code of cell cell-1 has changed (y = 2 → y = 4)"
+    assert explain(program("x = 1\ny = 2")) == "cells were added or removed (2 → 1)"
+    raising = explain(program("x = 1\ny = 2", "3", raises="KeyError"))
+    assert (
+        raising
+        == "the options of cell cell-1 have changed (language: python → raises: KeyError, language: python)"
+    )
+
+
+# ---------------------------------------------------------------- evidence beside the notes
+
+
+def test_evidence_comes_back_as_it_was_and_names_no_place(bench: Bench) -> None:
+    code = "open('/srv/far/away.csv') if 0 else print('a' * 5000)\n0.1 + 0.2  # => 0.3"
+    one = program(code, "from IPython.display import SVG\nSVG('<svg>' + 'x' * 3000 + '</svg>')")
+    assert bench.runs(one)
+    parts, entry = bench.cached().kept(one) or pytest.fail("not kept")
+    inputs = (("/srv/far/away.csv", "0"), ("note:near.csv", "1"))
+    entry = replace(entry, run=replace(entry.run, manifest=replace(entry.run.manifest, inputs=inputs)))
+    files = evidence.to_files("note.md", evidence.Evidence(parts, entry))
+    assert sorted(name.rsplit(".", 1)[-1] for name in files) == ["json", "svg", "txt"]
+    assert not any(b"/srv/far" in data for data in files.values())
+    assert evidence.referenced(files["note.md.json"]) == set(files) - {"note.md.json"}
+    back = evidence.from_files("note.md", files.get)
+    assert back and evidence.to_files("note.md", back) == files
+    assert back.entry.run.result.results == bench.result.results
+
+
+def test_evidence_that_is_damaged_or_of_another_note_is_none(bench: Bench) -> None:
+    one = program("print('b' * 5000)")
+    assert bench.runs(one)
+    files = evidence_of(bench, one)
+    assert evidence.from_files("other.md", {"other.md.json": files["note.md.json"]}.get) is None
+    for damaged in (
+        b"",
+        b"[]",
+        b"{}",
+        files["note.md.json"][:-9],
+        files["note.md.json"].replace(b'"cells"', b'"sells"'),
+    ):
+        assert evidence.from_files("note.md", {"note.md.json": damaged}.get) is None
+    forged = {name: data if name.endswith("json") else b"forged" for name, data in files.items()}
+    back = evidence.from_files("note.md", forged.get)
+    assert back and back.entry.run.result.results[0].outputs == ()
+
+
+def test_a_frozen_build_elsewhere_takes_the_evidence_and_says_so(bench: Bench) -> None:
+    one = program("print('x')\n1 + 1  # => 2")
+    assert bench.runs(one)
+    cached = elsewhere(bench, evidence_of(bench, one))
+    before = bench.inner.ran
+    (result,) = cached.run([one])
+    assert bench.inner.ran == before and cached.explain(one) == ""
+    assert [r.recorded for r in result.results] == [True]
+    assert judge(one.cells[0], result.results[0]).grade == "matches"
+    assert judge(Cell("1 + 1", "a"), replace(result.results[0], observations=())).grade == "recorded"
+
+
+def test_evidence_of_other_code_options_or_inputs_is_stale(bench: Bench, vault: Path) -> None:
+    one = program("import os\nopen(os.environ['NOTE_DIR'] + '/data.txt').read()")
+    assert bench.runs(one)
+    files = evidence_of(bench, one)
+    changed = program("import os\nopen(os.environ['NOTE_DIR'] + '/data.txt').read() + ''")
+    (result,) = elsewhere(bench, files).run([changed])
+    assert result.results[0].status == "stale"
+    assert (
+        "since the evidence beside the notes was made, the code of cell cell-1" in result.results[0].message
+    )
+    assert "build.py accept --evidence 'note.md'" in result.results[0].message
+    (vault / "data.txt").write_text("44\n")
+    (result,) = elsewhere(bench, files).run([one])
+    assert "the file note:data.txt has changed" in result.results[0].message
+
+
+def test_a_package_that_is_here_in_another_version_makes_evidence_stale_and_one_that_is_not_here_does_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = program("import numpy")
+    assert bench.runs(one)
+    files = evidence_of(bench, one)
+    real = manifest.version_of
+    for version, status in (("99", "stale"), ("", "ok")):
+        now = lambda name, version=version: version if name == "numpy" else real(name)  # noqa: E731
+        monkeypatch.setattr(manifest, "version_of", now)
+        monkeypatch.setattr(cached_module, "version_of", now)
+        assert elsewhere(bench, files).run([one])[0].results[0].status == status
+
+
+def test_another_machine_s_settings_do_not_make_evidence_stale_but_void_its_audit(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = program("0.5")
+    assert bench.runs(one)
+    parts, entry = bench.cached().kept(one) or pytest.fail("not kept")
+    result = entry.run.result.results[0]
+    audited = replace(result, audit=Audit(("SSE4.2",), evidence.printed(result), 1))
+    run = replace(entry.run, result=replace(entry.run.result, results=(audited,)))
+    files = evidence.to_files("note.md", evidence.Evidence(parts, replace(entry, run=run)))
+    kept: Lookup = lambda path: evidence.from_files(path, files.get)  # noqa: E731
+    here = Cached(bench.inner, bench.store, bench.environment, "normal", kept)
+    assert here.run([one])[0].results[0].audit == audited.audit
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
+    assert elsewhere(bench, files).run([one])[0].results[0].audit == audited.audit
+    there = Cached(bench.inner, Dict(), bench.environment, "normal", kept)
+    assert there.run([one])[0].results[0].audit is None
+
+
+def test_a_normal_build_runs_in_spite_of_evidence(bench: Bench) -> None:
+    one = program("1")
+    assert bench.runs(one)
+    before = bench.inner.ran
+    elsewhere(bench, evidence_of(bench, one), "normal").run([one])
+    assert bench.inner.ran == before + 1
+
+
+# ---------------------------------------------------------------- old results are had again, in their turn
+
+
+def test_the_oldest_results_run_again_where_something_runs_anyway(bench: Bench) -> None:
+    old = [program(str(n), path=f"{n}.md", slug=str(n)) for n in range(3)]
+    for n, one in enumerate(old):
+        assert bench.runs(one)
+        parts, entry = bench.cached().kept(one) or pytest.fail("not kept")
+        log = replace(entry.run.result.log, when=f"2020-01-0{3 - n}T00:00:00Z", seconds=(1.0,))
+        run = replace(entry.run, result=replace(entry.run.result, log=log))
+        bench.store.put(f"run-{digest(parts)}", encode(replace(entry, run=run)))
+    one = program("'new'", path="new.md", slug="new")
+    cached = Cached(bench.inner, bench.store, bench.environment, reverify=2.5)
+    before = bench.inner.ran
+    cached.run(old)
+    assert bench.inner.ran == before, "where nothing has to run, nothing does"
+    results = cached.run([*old, one])
+    assert bench.inner.ran == before + 3
+    assert [result.log.when[:4] == "2020" for result in results] == [True, False, False, False]
+    assert [result.slug for result in results] == ["0", "1", "2", "new"]
