@@ -58,21 +58,7 @@ _MAX_NEGATIVE = 36
 _TAG = re.compile(r"<(/?)(\w+)([^<>]*?)(/?)>")
 _STYLE = re.compile(r' (displaystyle|scriptlevel)="([^"]*)"')
 # Within these alone, scripts are as large as at the start of a formula.
-_LEVEL = frozenset(
-    (
-        "math",
-        "semantics",
-        "mrow",
-        "mstyle",
-        "mpadded",
-        "mphantom",
-        "menclose",
-        "msqrt",
-        "mtable",
-        "mtr",
-        "mtd",
-    )
-)
+_LEVEL = re.compile(r"math|semantics|mrow|mstyle|mpadded|mphantom|menclose|msqrt|mtable|mtr|mtd")
 
 _CLASSES = {
     "width:100%": "math-full",
@@ -296,7 +282,7 @@ def _styled_start(name: str, attributes: str, zero: bool) -> tuple[str, str, boo
     """How an element begins, how it ends, and whether the script level in it is zero."""
     styles = dict(_STYLE.findall(attributes)) if name in ("mrow", "mfrac", "mtable") else {}
     level = styles.get("scriptlevel", "0" if zero else "")
-    inside = level == "0" and name in _LEVEL
+    inside = level == "0" and _LEVEL.fullmatch(name) is not None
     if not styles:
         return f"<{name}{attributes}>", f"</{name}>", inside
     rest = _STYLE.sub("", attributes)
