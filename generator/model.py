@@ -740,7 +740,7 @@ class NotePage:
 
     `users` are the notes whose cells use this one's; `mentions` some of the `mention_count` notes that speak
     of it without a link; `image` is an absolute address, or empty; `linked` leads to the page of all
-    backlinks where these are not all.
+    backlinks where these are not all, `notebook` to the executed notebook.
     """
 
     slug: Slug
@@ -765,6 +765,7 @@ class NotePage:
     related: tuple[Ref, ...] = ()
     image: str = ""
     linked: Ref | None = None
+    notebook: str = ""
 
 
 @dataclass(frozen=True, slots=True)

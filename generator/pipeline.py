@@ -37,7 +37,7 @@ from generator.model import (
 )
 from generator.pages import assemble, atlas
 from generator.pages.cell import figure_files
-from generator.pages.garden import Garden, href, linked_of, out_of, preview_of, settled
+from generator.pages.garden import Garden, href, linked_of, notebook_of, out_of, preview_of, settled
 
 _RELATED = 5
 _MENTIONS = 8
@@ -82,6 +82,7 @@ def build(
         files = _note_files(garden, rendered)
         files.update((page.out, theme.render(page, config)) for page in others)
         files.update(figure_files(garden.results.values()))
+        files.update(notebook_files(garden, vault))
         files.update(theme.static_files(any(note.diagrams for note in garden.notes.values())))
     with stage("search"):
         files.update(search.files(workers.map(search_entry, list(garden.notes), garden)))
@@ -286,6 +287,22 @@ def _texts(output: Output) -> tuple[str, ...]:
     if output.kind == "error":
         return output.name, output.text
     return output.text, dict(output.data).get("text/plain", "")
+
+
+def notebook_files(garden: Garden, vault: Vault) -> dict[OutPath, bytes]:
+    """Each note with cells as an executed notebook."""
+    programs = programs_of(garden)
+    wanted = {program.path for program in programs}
+    sources = {source.path: source for source in vault.sources if source.path in wanted}
+    return {
+        notebook_of(program.slug): _executed(garden, program, sources[program.path]) for program in programs
+    }
+
+
+def _executed(garden: Garden, program: Program, source: Source) -> bytes:
+    text = notebook.to_markdown(source.text) if source.path.endswith(".ipynb") else source.text
+    title = garden.notes[program.slug].title
+    return notebook.to_notebook(program, garden.results[program.slug], title, text).encode()
 
 
 def _copies(garden: Garden, files: Mapping[OutPath, bytes]) -> tuple[dict[OutPath, str], tuple[Problem, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,9 +35,19 @@ _TAGS = {
 }
 
 
-def to_notebook(program: Program, result: ProgramResult) -> str:
-    """The cells of a note and what came out of them as the text of a valid `.ipynb` file."""
-    cells = [_cell(i, c, r) for i, (c, r) in enumerate(zip(program.cells, result.results, strict=True))]
+def to_notebook(program: Program, result: ProgramResult, title: str = "", text: str = "") -> str:
+    """A note and what came out of its cells as the text of a valid `.ipynb` file: the same every time.
+
+    `text` is the note's source; what it says between the cells becomes the prose between them, as written,
+    but without comments.
+    """
+    prose = _prose(program, text)
+    if title and not prose[0].startswith("# "):
+        prose[0] = f"# {title}\n\n{prose[0]}".rstrip()
+    cells: list[Json] = []
+    for i, (cell, outcome) in enumerate(zip(program.cells, result.results, strict=True)):
+        cells += [*_markdown(i, prose[i]), _cell(i, cell, outcome)]
+    cells += _markdown(len(program.cells), prose[-1])
     language = program.cells[0].language if program.cells else "python"
     metadata = {
         "kernelspec": {"display_name": program.kernel, "language": language, "name": program.kernel},
@@ -44,6 +55,65 @@ def to_notebook(program: Program, result: ProgramResult) -> str:
     }
     notebook = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+
+
+def _markdown(number: int, text: str) -> list[Json]:
+    return [{"cell_type": "markdown", "id": f"text-{number}", "metadata": {}, "source": text}] if text else []
+
+
+_FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})")
+_CODE_OR_COMMENT = re.compile(
+    r"(?P<code>^[ \t>]*(?P<fence>`{3,}|~{3,}).*?(?:^[ \t>]*(?P=fence)|\Z)"
+    r"|(?P<ticks>`+)(?!`)(?:(?!\n[ \t]*\n).)*?(?<!`)(?P=ticks)(?!`))"
+    r"|%%.*?(?:%%|\Z)|<!--.*?(?:-->|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+"""What is not published must not be in the notebook either; what is code is no comment."""
+_OUTPUT = re.compile(r"\s*(`{3,}|~{3,})[ {]*output\b")
+
+
+def _prose(program: Program, text: str) -> list[str]:
+    """What stands before each cell, and after the last. A fence that cannot be found ends what is said."""
+    rows = _CODE_OR_COMMENT.sub(lambda found: found["code"] or "\n" * found[0].count("\n"), text).split("\n")
+    start = _body(rows)
+    found = []
+    for first, cell in zip(program.lines, program.cells, strict=True):
+        opening = next(
+            (i for i in range(min(first, len(rows)) - 1, start - 1, -1) if _FENCE.match(rows[i])), None
+        )
+        if opening is None:
+            found.append("")
+            continue
+        found.append(_without_output(rows[start:opening]))
+        start = _behind(rows, first - 1 + cell.code.count("\n"), rows[opening])
+    return [*found, _without_output(rows[start:])]
+
+
+def _body(rows: list[str]) -> int:
+    """Where the note begins, behind its properties."""
+    if rows[0].rstrip() != "---":
+        return 0
+    return next((i + 1 for i, row in enumerate(rows) if i and row.rstrip() in ("---", "...")), 0)
+
+
+def _behind(rows: list[str], start: int, opening: str) -> int:
+    """The row behind the fence that closes what `opening` opened."""
+    mark = _FENCE.match(opening)
+    ends = (i + 1 for i in range(start, len(rows)) if mark and _closes(rows[i], mark[1]))
+    return next(ends, len(rows))
+
+
+def _closes(row: str, mark: str) -> bool:
+    bare = row.strip(" \t>")
+    return bare.startswith(mark) and not bare.strip(mark[0])
+
+
+def _without_output(rows: list[str]) -> str:
+    """Prose without the fence for what the cell before it should give: the notebook has what it gave."""
+    first = next((i for i, row in enumerate(rows) if row.strip()), None)
+    if first is not None and _OUTPUT.match(rows[first]):
+        rows = rows[_behind(rows, first + 1, rows[first]) :]
+    return "\n".join(rows).strip("\n")
 
 
 def _cell(number: int, cell: Cell, result: CellResult) -> Json:

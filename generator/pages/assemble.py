@@ -28,7 +28,17 @@ from generator.model import (
     slugify,
 )
 from generator.pages import fill, lists
-from generator.pages.garden import Garden, href, linked_of, out_of, preview_of, root_of, settled, tag_slug
+from generator.pages.garden import (
+    Garden,
+    href,
+    linked_of,
+    notebook_of,
+    out_of,
+    preview_of,
+    root_of,
+    settled,
+    tag_slug,
+)
 
 _TOC_DEPTH = 4
 _CARDS = 40
@@ -73,6 +83,7 @@ def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, 
         mention_count=garden.mentions[slug].count if slug in garden.mentions else 0,
         related=tuple(lists.note_ref(garden, other, shown.root) for other in garden.related.get(slug, ())),
         image=_image(garden, note, config.base_url),
+        notebook=href(shown.root, notebook_of(slug)) if note.cells else "",
         linked=_linked_ref(slug, shown.root, len(linking)),
     )
     pages = [Page(out, "note", shown.root, data), _preview(garden, note, config)]

@@ -90,6 +90,11 @@ def preview_of(slug: str) -> OutPath:
     return OutPath(f"previews/{slug}.html")
 
 
+def notebook_of(slug: str) -> OutPath:
+    """The file of a note's cells and outputs as a notebook."""
+    return OutPath(slug + ".ipynb")
+
+
 def linked_of(slug: str) -> OutPath:
     """The page of all that links to a note, where that is too much for the note's own."""
     return OutPath(f"backlinks/{slug}.html")

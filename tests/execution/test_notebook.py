@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import nbformat
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generator.execution.notebook import cells_of, to_markdown, to_notebook
 from generator.model import Cell, CellOptions, CellResult, Frame, Output, ProgramResult, Slug
@@ -70,3 +73,80 @@ def test_another_kernel_is_named_in_the_front_matter() -> None:
 def test_what_is_no_notebook_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         to_markdown(text)
+
+
+NOTE = """---
+tags: [x]
+---
+Before, with `%% code %%`. %% a secret %%
+
+```{python}
+#| label: first
+1 + 1
+```
+
+```output
+2
+```
+
+Between.
+
+```text
+%% is shown %%
+```
+
+<!-- a secret
+```{python}
+hidden
+``` -->
+> ~~~python
+> 2
+> ~~~
+
+After.
+
+%%
+a secret to the end
+"""
+
+
+def executed(text: str = NOTE) -> str:
+    one = program("1 + 1", "2")
+    one = replace(one, lines=(8, 26))
+    outcome = CellResult("ok", (Output("result", data=(("text/plain", "2"),)),))
+    return to_notebook(one, ProgramResult(Slug("n"), (outcome, outcome)), "A title", text)
+
+
+def test_prose_stands_between_the_cells_as_written_and_without_comments() -> None:
+    text = executed()
+    cells = nbformat.reads(text, as_version=4).cells
+    assert [(cell.cell_type, cell.source) for cell in cells if cell.cell_type == "markdown"] == [
+        ("markdown", "# A title\n\nBefore, with `%% code %%`."),
+        ("markdown", "Between.\n\n```text\n%% is shown %%\n```"),
+        ("markdown", "After."),
+    ]
+    assert [cell.id for cell in cells] == ["text-0", "cell-1", "text-1", "cell-2", "text-2"]
+    assert "secret" not in text
+    assert executed() == text
+
+
+def test_nbconvert_reads_an_executed_notebook() -> None:
+    from nbconvert import HTMLExporter, PythonExporter
+
+    notebook = nbformat.reads(executed(), as_version=4)
+    nbformat.validate(notebook)
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    script, _ = PythonExporter().from_notebook_node(notebook)
+    assert "<h1" in page
+    assert "1 + 1" in script
+    assert "# Between." in script
+
+
+WORDS = st.sampled_from(
+    ["```", "~~~", "%%", "<!--", "-->", "`", "word", "\n", "\n\n", "---", "> ", "```output"]
+)
+
+
+@given(st.lists(WORDS, max_size=40).map("".join))
+def test_any_source_makes_a_valid_notebook(text: str) -> None:
+    nbformat.validate(nbformat.reads(executed(text), as_version=4))
