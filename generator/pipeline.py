@@ -35,7 +35,7 @@ from generator.model import (
     Span,
     Vault,
 )
-from generator.pages import assemble, atlas
+from generator.pages import assemble, atlas, ingredients
 from generator.pages.cell import figure_files
 from generator.pages.garden import Garden, href, linked_of, notebook_of, out_of, preview_of, settled
 
@@ -74,10 +74,9 @@ def build(
         problems = (*vault.problems, *problems, *checks.run(garden), *claims.problems(garden, edges))
         garden = replace(garden, problems=_by_note(garden, problems))
     with stage("pages"):
-        rendered = workers.map(render_note, list(garden.notes), garden, config)
+        made_of = ingredients.digests(garden, config)
+        rendered = call.map(render_note, list(garden.notes), garden, config, by=made_of)
         others = list(assemble.other_pages(garden, _home(config)))
-        slugs = list(garden.notes) if config.pages.export else []
-        texts = workers.map(feeds.text_of, slugs, garden, config)
     with stage("theme"):
         files = _note_files(garden, rendered)
         files.update((page.out, theme.render(page, config)) for page in others)
@@ -85,10 +84,10 @@ def build(
         files.update(notebook_files(garden, vault))
         files.update(theme.static_files(any(note.diagrams for note in garden.notes.values())))
     with stage("search"):
-        files.update(search.files(workers.map(search_entry, list(garden.notes), garden)))
+        files.update(search.files([one.entry for one in rendered]))
     with stage("feeds"):
         listed = [page.out for page in others if page.template not in ("redirect", "message")]
-        files.update(feeds.files(garden, config, listed, texts))
+        files.update(feeds.files(garden, config, listed, [one.text for one in rendered]))
     with stage("graph"):
         files[OutPath("graph.json")] = checks.as_json(graph_document(garden, edges, missing)).encode()
         linked = atlas.pairs(garden)
@@ -245,20 +244,23 @@ def _by_note(garden: Garden, problems: Iterable[Problem]) -> dict[Slug, tuple[Pr
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The two files of a note, as text, the problems that showed while they were made, and the page of what
-    links to it, if it has one."""
+    """What is made of a note: its two files, its text for the export, its entry in the search index, the
+    problems that showed meanwhile, and the page of what links to it, if it has one."""
 
     page: str
     preview: str
+    text: str
+    entry: search.Entry
     problems: tuple[Problem, ...] = ()
     linked: str = ""
 
 
 def render_note(slug: Slug, garden: Garden, config: Config) -> Rendered:
-    """The page and the preview of one note."""
+    """Everything that is made of one note."""
     pages, problems = assemble.note_pages(garden, slug, config)
+    text = feeds.text_of(slug, garden, config) if config.pages.export else ""
     page, preview, *more = (theme.render(one, config).decode() for one in pages)
-    return Rendered(page, preview, problems, "".join(more))
+    return Rendered(page, preview, text, search_entry(slug, garden), problems, "".join(more))
 
 
 def _note_files(garden: Garden, rendered: tuple[Rendered, ...]) -> dict[OutPath, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -24,9 +25,51 @@ PART = st.one_of(
     st.sampled_from(
         ["## Part", "x ^block", "$x^2$", "#tag/one", "> [!note] Call", "Foot[^1].\n\n[^1]: Note.", "==m=="]
     ),
-    st.just("```python\n1 + 1  # => 2\n```"),
+    NAME.map(lambda name: f"[[{name}#^cell-1]] ![[{name}#^cell-1]]"),
+    st.sampled_from(
+        ["```python\n1 + 1  # => 2\n```", "```python\n#| export: true\ny = 1\n```", "`{python} y`"]
+    ),
 )
 BODY = st.lists(PART, max_size=5).map("\n\n".join)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"b.md": "other words"},  # embedded by way of another note
+        {"b.md": "one ![[c]]"},
+        {"c.md": "Two. Then see [[index]] again."},  # the block around a backlink
+        {"c.md": "# Another title\n\nSee [[index]]."},
+        {"d.md": "This is said of Home is this."},  # the passage around a mention
+        {"d.md": "---\naliases: [one]\n---\nNothing."},
+        {"index.md": "# Abode\n\n![[a]]"},
+        {"a.md": "# Other\n\n![[b]]\n\n```python\n1\n```"},
+        {"a.md": "![[b]]", "e.md": "[[index]] [[c]]"},  # what is related
+        {"c.md": None},
+    ],
+    ids=str,
+)
+def test_a_page_is_made_again_where_an_edit_shows(edit: dict[str, str | None], tmp_path: Path) -> None:
+    notes: dict[str, str | None] = {
+        "index.md": "# Home\n\n![[a]] and [[c]]",
+        "a.md": "![[b]]",
+        "b.md": "one",
+        "c.md": "See [[index]].",
+        "d.md": "What is said of Home is this.",
+    }
+    store = memo.SqliteStore(tmp_path / "memo.sqlite")
+    config = Config(dates="none", cells=Cells(plain="run"))
+    edited = notes | edit
+    clean = pipeline.build(vault_of(edited), config, memo.Plain(), memo.Plain(), NotAsked())
+    before = pipeline.build(vault_of(notes), config, memo.Memo(store), memo.Plain(), NotAsked())
+    after = pipeline.build(vault_of(edited), config, memo.Memo(store), memo.Plain(), NotAsked())
+    assert before.files != after.files
+    assert after.files == clean.files
+    store.close()
+
+
+def vault_of(notes: dict[str, str | None]) -> Vault:
+    return Vault(tuple(Source(path, text) for path, text in sorted(notes.items()) if text is not None), ())
 
 
 class Edits(RuleBasedStateMachine):
@@ -36,7 +79,11 @@ class Edits(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.store = memo.SqliteStore(Path(self.folder.name, "memo.sqlite"))
-        self.notes: dict[str, tuple[str, str]] = {"index": ("", "Home.")}
+        self.notes: dict[str, tuple[str, str]] = {
+            "index": ("", "Home. [[a]], ![[a]]"),
+            "a": ("", "One. ![[b]]"),
+            "b": ("", "Two, which speaks of A note and [[deep/c]]."),
+        }
         self.config = Config(dates="none")
 
     def teardown(self) -> None:
@@ -55,8 +102,19 @@ class Edits(RuleBasedStateMachine):
     def name_again(self, name: str, alias: str, tag: str) -> None:
         self.notes[name] = (f"aliases: [{alias}]\ntags: [{tag}]\n", self.notes.get(name, ("", ""))[1])
 
-    @rule(name=NAME, property=st.sampled_from(["draft: true\n", "publish: false\n", "permalink: /moved/\n"]))
-    def hide_or_move(self, name: str, property: str) -> None:
+    @rule(
+        name=NAME,
+        property=st.sampled_from(
+            [
+                "draft: true\n",
+                "publish: false\n",
+                "permalink: /moved/\n",
+                "uses: '[[a]]'\n",
+                "preview: false\n",
+            ]
+        ),
+    )
+    def hide_or_move_or_use(self, name: str, property: str) -> None:
         self.notes[name] = (property, self.notes.get(name, ("", ""))[1])
 
     @rule(name=NAME, to=NAME)
@@ -93,4 +151,4 @@ class Edits(RuleBasedStateMachine):
 
 
 TestEdits = Edits.TestCase
-TestEdits.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+TestEdits.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)

@@ -29,6 +29,7 @@ class Caller(Protocol):
         items: Sequence[Any],
         *shared: object,
         keep: Callable[[R], bool] = _always,
+        by: Sequence[str] | None = None,
     ) -> tuple[R, ...]: ...
 
 
@@ -47,6 +48,7 @@ class Plain:
         items: Sequence[Any],
         *shared: object,
         keep: Callable[[R], bool] = _always,
+        by: Sequence[str] | None = None,
     ) -> tuple[R, ...]:
         """`function(item, *shared)` for each of `items`, in order."""
         return tuple(result for result, _ in compute(function, items, shared, self._jobs))
@@ -84,11 +86,13 @@ class Memo:
         items: Sequence[Any],
         *shared: object,
         keep: Callable[[R], bool] = _always,
+        by: Sequence[str] | None = None,
     ) -> tuple[R, ...]:
         """`function(item, *shared)` for each of `items`, in order; what is not known yet is computed by
-        several processes. A result that `keep` turns down is never stored."""
+        several processes. A result that `keep` turns down is never stored. `by[i]` stands for everything
+        of item `i` and of what is shared that its result depends on; without it, that is all of both."""
         with undisturbed():
-            keys = self._keys(function, items, shared)
+            keys = self._keys(function, items, shared) if by is None else self._keys(function, by, ())
             known = self._known(function, keys)
             missing = [i for i, key in enumerate(keys) if key not in known]
             fresh = compute(function, [items[i] for i in missing], shared, self._jobs, encoded=True)

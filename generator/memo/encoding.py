@@ -1,4 +1,5 @@
-"""Values as bytes and back: JSON inside, directed by the types that the values are annotated with."""
+"""Values as bytes and back: JSON inside, directed by the types that the values are annotated with, and
+compressed where it is long."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import base64
 import json
 import types
 import typing
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
@@ -27,6 +29,11 @@ class Codec:
 
 _AS_IS = Codec()
 
+_PACKED = b"z"
+"""What a compressed text begins with: no JSON does."""
+_LARGE = 12_000
+"""Pages compress to a fifth, in less time than it takes to write the rest; the smaller values are many."""
+
 
 def encode(value: object, kind: Any = None) -> bytes:
     """`value` as bytes from which `decode` makes an equal one. `kind` is its type as annotated; it may be
@@ -36,7 +43,8 @@ def encode(value: object, kind: Any = None) -> bytes:
         return typing.cast(bytes, value)
     dump = codec(kind).dump
     text = json.dumps(dump(value) if dump else value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
+    data = text.encode("utf-8", "surrogatepass")
+    return _PACKED + zlib.compress(data, 1) if len(data) > _LARGE else data
 
 
 def decode(data: bytes, kind: Any) -> Any:
@@ -45,9 +53,10 @@ def decode(data: bytes, kind: Any) -> Any:
         return data
     load = codec(kind).load
     try:
-        value = json.loads(data.decode("utf-8", "surrogatepass"))
+        text = zlib.decompress(data[1:]) if data[:1] == _PACKED else data
+        value = json.loads(text.decode("utf-8", "surrogatepass"))
         return load(value) if load else value
-    except (TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (zlib.error, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ValueError(f"not an encoded {kind}: {error}") from error
 
 
