@@ -92,6 +92,8 @@ def _more_exactly(
     return path if f"{stem}.ipynb" in candidates else stem
 
 
+def _path(garden: Garden, found: Found | Missing) -> str:
+    return garden.notes[found.slug].path if isinstance(found, Found) else ""
 
 
 def _shown(link: Link) -> str:
