@@ -20,6 +20,7 @@ import inspect
 import sys
 import time
 import types
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -59,6 +60,10 @@ def lost(cells: Sequence[int]) -> list[tuple[int, Json]]:
     why = "the process of this note ended while its derivatives were repeated"
     check = {"kind": "gradient", "what": "a derivative", "outcome": "skipped", "why": why}
     return [(cell, dict(check)) for cell in cells]
+
+
+_MADE: weakref.WeakKeyDictionary[Callable[..., Any], tuple[str, Any]] = weakref.WeakKeyDictionary()
+"""The derivatives that exist, by their names: a derivative of a derivative is called by both."""
 
 
 class Hidden(Exception):
@@ -173,6 +178,7 @@ class Watcher:
                 return made(*args, **kwargs)
             return self._called(watch, args, kwargs)
 
+        _MADE[derivative] = name, watch.fun
         derivative.__dict__.clear()
         derivative.__dict__.update(vars(made))  # `__wrapped__` above all: it is the author's function
         return derivative
@@ -266,6 +272,10 @@ class _Watch:
         self.name, self.original, self.args, self.kwargs, self.made = name, original, args, kwargs, made
         self.done = False
         self.attempts = 0
+
+    @property
+    def fun(self) -> Any:
+        return self.args[0] if self.args else self.kwargs.get("fun")
 
     def call(self) -> Call:
         options = dict(inspect.signature(self.original).bind(*self.args, **self.kwargs).arguments)
@@ -431,6 +441,9 @@ def is_jitted(value: Any) -> bool:
 
 def name_of(fun: Any) -> str:
     """What its author calls a function."""
+    if isinstance(fun, types.FunctionType) and fun in _MADE:
+        name, of = _MADE[fun]
+        return f"{name}({name_of(of)})"
     name = getattr(inner(fun), "__name__", "") or type(fun).__name__
     return "lambda" if name == "<lambda>" else str(name)
 

@@ -76,8 +76,10 @@ def _judge(
     error, resolution = abs(quotient - slope) / scale, doubt / scale
     agreement = AGREEMENT if epsilon == DOUBLE else 10 * AGREEMENT
     agrees = error <= agreement
-    floors = [4 * noise + (10 * error * scale * h if agrees else 0.0) for h, _, _ in values]
-    orders = _orders(_remainders(base, values, slope), floors)
+    remainders = _remainders(base, values, slope)
+    least = max(4 * noise, 16 * min(remainders))
+    floors = [least + (10 * error * scale * h if agrees else 0.0) for h, _, _ in values]
+    orders = _orders(remainders, floors)
     if _is_kinked(values, bends, noise, scale):
         return Finding("rough", orders, error, resolution)
     if agrees and resolution <= agreement:
