@@ -67,7 +67,7 @@ def build(
         edges, missing = connections(garden)
         garden = replace(garden, related=graph.related(garden.notes, edges, _RELATED))
     with stage("mentions"):
-        garden = mentioned(garden, workers) if config.pages.mentions else garden
+        garden = mentioned(garden, call) if config.pages.mentions else garden
     with stage("cells"):
         garden = run(garden, executor, report)
     with stage("checks"):
@@ -209,18 +209,24 @@ def run(garden: Garden, executor: Executor, report: Report | None = None) -> Gar
     return claims.settle(replace(garden, results=results, verdicts=verdicts))
 
 
-def mentioned(garden: Garden, workers: Caller) -> Garden:
+def mentioned(garden: Garden, call: Caller) -> Garden:
     """The garden with what its notes say of each other without a link."""
-    known = mentions.names(garden.notes.values())
-    found = workers.map(mentions_in, list(garden.notes), garden, known)
+    notes = garden.notes.values()
+    known = mentions.names(notes)
+    names = ingredients.digest([(note.slug, note.title, note.aliases) for note in notes])
+    by = [names + ingredients.digest((note.slug, note.body, _linked(garden, note.slug))) for note in notes]
+    found = call.map(mentions_in, list(garden.notes), garden, known, by=by)
     return replace(garden, mentions=mentions.gather(found, _MENTIONS))
 
 
 def mentions_in(slug: Slug, garden: Garden, known: mentions.Names) -> tuple[mentions.Mention, ...]:
     """What one note says of those that it does not link to."""
-    targets = map(settled, garden.resolutions[slug])
-    linked = {found.slug for found in targets if isinstance(found, Found)}
-    return mentions.find(garden.notes[slug], known, linked)
+    return mentions.find(garden.notes[slug], known, _linked(garden, slug))
+
+
+def _linked(garden: Garden, slug: Slug) -> tuple[Slug, ...]:
+    found = map(settled, garden.resolutions[slug])
+    return tuple(dict.fromkeys(one.slug for one in found if isinstance(one, Found)))
 
 
 def programs_of(garden: Garden) -> tuple[Program, ...]:

@@ -56,8 +56,13 @@ def digests(garden: Garden, config: Config) -> list[str]:
     ]
 
 
+def digest(value: object) -> str:
+    """The digest of a value of the model without sets in it."""
+    return _hash(_bytes(value)).hex()
+
+
 def _bytes(value: object) -> bytes:
-    """A value of the model, as its `repr`: it says everything, and C code writes it."""
+    """A value as its `repr`: of the model's it says everything, and C code writes it."""
     return repr(value).encode("utf-8", "surrogatepass")
 
 
