@@ -17,19 +17,21 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
     """`text` is what should come out of the statement that starts at `line`, or `line` is 0 where no
-    statement is there to be held to it. Its comments stand on lines `first` to `last`."""
+    statement is there to be held to it. Its comments stand on lines `first` to `last`, the first of them at
+    `column`."""
 
     line: int
     first: int
     last: int
     text: str
+    column: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,38 @@ def observed(code: str) -> frozenset[int]:
     return frozenset(e.line for e in expectations(code) if e.line)
 
 
+def claims(body: list[ast.stmt], certain: bool = True, line: int = 0) -> Iterator[tuple[ast.stmt, bool]]:
+    """The statements that fail where what they claim is false, `assert` and calls of `assert_…`, and whether
+    each was reached for certain in a cell that came to its end. Of those within loops and branches the
+    observer says so, but for those on the `line` of the loop itself. A `try` may hide that they failed."""
+    for statement in body:
+        if is_claim(statement):
+            if certain or statement.lineno != line:
+                yield statement, certain
+        elif isinstance(statement, ast.With):
+            yield from claims(statement.body, certain, line)
+        else:
+            for inner in branches(statement):
+                yield from claims(inner, certain=False, line=line or statement.lineno)
+
+
+def branches(statement: ast.stmt) -> tuple[list[ast.stmt], ...]:
+    """The blocks of a loop or a branch."""
+    if isinstance(statement, ast.For | ast.While | ast.If):
+        return statement.body, statement.orelse
+    return ()
+
+
+def is_claim(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assert):
+        return True
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call):
+        return False
+    function = statement.value.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return bool(name.startswith("assert_") or name == "check_grads")
+
+
 def _marks(code: str) -> Iterator[_Mark]:
     lines = code.split("\n")
     for token in _tokens(code):
@@ -89,13 +123,13 @@ def _attach(marks: list[_Mark], body: list[ast.stmt]) -> Iterator[Expectation]:
     current: Expectation | None = None
     for mark in marks:
         if current and current.line and mark.alone and mark.column == 0 and mark.line == current.last + 1:
-            current = Expectation(current.line, current.first, mark.line, f"{current.text}\n{mark.text}")
+            current = replace(current, last=mark.line, text=f"{current.text}\n{mark.text}")
             continue
         if current:
             yield current
         statement = ends.get(mark.line - 1 if mark.alone else mark.line)
         line = statement.lineno if statement and _belongs(mark, statement) else 0
-        current = Expectation(line, mark.line, mark.line, mark.text)
+        current = Expectation(line, mark.line, mark.line, mark.text, mark.column)
     if current:
         yield current
 

@@ -30,7 +30,7 @@ _TAGS = {
     "remove-input": "hide: input",
     "remove-output": "hide: output",
     "remove-cell": "hide: both",
-    "raises-exception": "raises: Exception",
+    "raises-exception": "raises: Exception?",
     "skip-execution": "skip: its author says so",
 }
 

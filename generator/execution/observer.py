@@ -23,7 +23,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from generator.execution import gradcheck
-from generator.execution.expectations import observed
+from generator.execution.expectations import branches, claims, observed
 from generator.execution.manifest import ROOT, Watch, library_folders, without_folders
 
 Json = dict[str, Any]
@@ -64,8 +64,14 @@ class Recorder:
         self.observations: list[Json] = []
         self.checks: list[Json] = []
         self.shift = 0
+        self._reached: set[int] = set()
         self.at: Callable[[int], None] = lambda line: None
         self._tee: Tee | None = None
+
+    def start(self, shift: int) -> None:
+        """Begin with a cell, of which IPython drops `shift` lines."""
+        self.shift = shift
+        self.observations, self.checks, self._reached = [], [], set()
 
     def begin(self) -> None:
         self._tee = sys.stdout = Tee(sys.stdout)
@@ -89,6 +95,12 @@ class Recorder:
         elif len(self.checks) < 2 * _CHECKS:
             texts = {name: str(value)[:500] for name, value in found.items()}
             self.checks.append(texts | {"line": line + self.shift if line else 0})
+
+    def reached(self, line: int) -> None:
+        """Keep that a claim held, once for each."""
+        if line not in self._reached:
+            self._reached.add(line)
+            self.observations.append({"line": line, "printed": "", "value": None})
 
     def release(self) -> None:
         """Give back the stream, also after an exception."""
@@ -117,6 +129,7 @@ class Instrument:
         self._lines = frozenset(lines)
         self._shift = shift
         self._progress = progress
+        self._claims: set[ast.stmt] = set()
 
     def visit(self, tree: ast.Module) -> ast.Module:
         last = {s.lineno + self._shift: s for s in tree.body}  # of `a = 1; a` the last is meant
@@ -126,8 +139,24 @@ class Instrument:
             if self._progress:
                 body.append(_call(statement, "at", line))
             body += self._observe(statement, line) if last[line] is statement else [statement]
+        self._claims = {claim for claim, certain in claims(tree.body) if not certain}
+        for statement in tree.body:
+            self._report_claims(statement)
         tree.body = body
         return tree
+
+    def _report_claims(self, statement: ast.stmt) -> None:
+        """Have the claims within loops and branches say that they were reached and held."""
+        blocks = [statement.body] if isinstance(statement, ast.With) else list(branches(statement))
+        for block in blocks:
+            reporting: list[ast.stmt] = []
+            for inner in block:
+                reporting.append(inner)
+                if inner in self._claims:
+                    reporting.append(_call(inner, "reached", inner.lineno + self._shift))
+                else:
+                    self._report_claims(inner)
+            block[:] = reporting
 
     def _observe(self, statement: ast.stmt, line: int) -> list[ast.stmt]:
         if line not in self._lines:
@@ -295,9 +324,7 @@ class Observer:
             self._shifts[self._cell] = blank[0].count("\n") if blank else 0
             self._go_to(self._folders[self._cell])
         self._visited = False
-        self.recorder.shift = self._shifts.get(self._cell, 0)
-        self.recorder.observations = []
-        self.recorder.checks = []
+        self.recorder.start(self._shifts.get(self._cell, 0))
 
     def _after(self, result: Any) -> None:
         self.recorder.release()

@@ -45,10 +45,12 @@ def result(status: str, collector: Collector, seen: Json, message: str = "", lin
 
 
 def outcome(seen: Json, raises: str, collector: Collector) -> Json:
-    """What a cell that came to its end amounts to, given the exception it was to raise."""
+    """What a cell that came to its end amounts to, given the exception it was to raise; with a question mark
+    behind its name, the one it may raise."""
     error = seen.get("error")
+    optional, raises = raises.endswith("?"), raises.removesuffix("?")
     if error is None:
-        if not raises:
+        if optional or not raises:
             return result("ok", collector, seen)
         return result("error", collector, seen, f"Expected {_a(raises)}, but nothing was raised.")
     shown = {k: error[k] for k in ("name", "text", "frames")}

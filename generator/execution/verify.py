@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from generator.execution.compare import Outcome, compare
 from generator.execution.evidence import mark
-from generator.execution.expectations import Expectation, expectations, parse
+from generator.execution.expectations import Expectation, claims, expectations, parse
 from generator.model import Cell, CellResult, CellStatus, Check, Comparison, Grade, Output, Program, Verdict
 
 _GRADES: dict[CellStatus, Grade] = {
@@ -84,9 +84,10 @@ def _comparisons(cell: Cell, result: CellResult) -> Iterator[Comparison]:
         yield _fence(cell, result)
     error = next((o for o in result.outputs if o.kind == "error"), None)
     if cell.options.raises and error:
-        yield Comparison(0, "raises", cell.options.raises, f"{error.name}: {error.text}"[:200], held=True)
+        wanted = cell.options.raises.removesuffix("?")
+        yield Comparison(0, "raises", wanted, f"{error.name}: {error.text}"[:200], held=True)
     elif not error:
-        for statement in _assertions(cell.code):
+        for statement in _assertions(cell, result):
             yield Comparison(statement.lineno, "assert", _source(cell.code, statement), "held", held=True)
 
 
@@ -159,27 +160,13 @@ def _plain(output: Output) -> str:
 # ---------------------------------------------------------------- what counts, and what was left out
 
 
-def _assertions(code: str) -> Iterator[ast.stmt]:
-    """Statements that certainly ran and would have failed: `assert`, and calls of `assert_…`."""
-    tree = parse(code) if "assert" in code or "check_grads" in code else None
-    yield from _claims(tree.body if tree else [])
-
-
-def _claims(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for statement in body:
-        if isinstance(statement, ast.Assert) or (
-            isinstance(statement, ast.Expr) and _is_claim(statement.value)
-        ):
+def _assertions(cell: Cell, result: CellResult) -> Iterator[ast.stmt]:
+    """Claims that were reached, and would have failed: `assert`, and calls of `assert_…`."""
+    tree = parse(cell.code) if "assert" in cell.code or "check_grads" in cell.code else None
+    reached = {observation.line for observation in result.observations}
+    for statement, certain in claims(tree.body if tree else []):
+        if certain or statement.lineno in reached:
             yield statement
-        elif isinstance(statement, ast.With):
-            yield from _claims(statement.body)
-
-
-def _is_claim(value: ast.expr) -> bool:
-    if not isinstance(value, ast.Call):
-        return False
-    name = value.func.attr if isinstance(value.func, ast.Attribute) else getattr(value.func, "id", "")
-    return bool(name.startswith("assert_") or name == "check_grads")
 
 
 def _source(code: str, statement: ast.stmt) -> str:
@@ -201,6 +188,8 @@ def _unchecked(cell: Cell, result: CellResult, compared: bool) -> Iterator[str]:
         yield "Nothing says what the printed text should be."
     if any(o.kind == "result" for o in result.outputs) and not fenced and not compared:
         yield "Nothing says what the value of the last expression should be."
+    if cell.options.raises and not any(o.kind == "error" for o in result.outputs):
+        yield f"It may raise {cell.options.raises.removesuffix('?')}, and raised nothing."
     pictures = sum(_is_picture(o) for o in result.outputs)
     if pictures:
         yield f"The {'figure was' if pictures == 1 else 'figures were'} drawn, but compared with nothing."

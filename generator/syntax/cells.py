@@ -23,7 +23,7 @@ _TAGS = {
     "remove-output": ("hide", "output"),
     "hide-cell": ("hide", "both"),
     "remove-cell": ("hide", "both"),
-    "raises-exception": ("raises", "Exception"),
+    "raises-exception": ("raises", "Exception?"),
     "skip-execution": ("skip", "its author tagged it skip-execution"),
 }
 _QUARTO = {"echo": ("hide", "input"), "output": ("hide", "output"), "include": ("hide", "both")}
@@ -149,7 +149,7 @@ def _apply(options: CellOptions, key: str, value: str) -> CellOptions:
     if key == "eval" and text.lower() == "false":
         return replace(options, skip="its author switched it off (eval: false)")
     if key == "error" and text.lower() == "true":
-        return replace(options, raises="Exception")
+        return replace(options, raises="Exception?")
     if key in _FOREIGN_KEYS or key.startswith(("fig-", "tbl-", "mystnb", "layout")):
         return options
     if key not in _READERS:

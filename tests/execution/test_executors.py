@@ -102,15 +102,24 @@ def test_an_expected_exception_is_no_failure_and_a_missing_one_is(run: Run) -> N
     cells = [
         Cell("int('x')", "a", CellOptions(raises="ValueError")),
         Cell("{}['k']", "b", CellOptions(raises="LookupError")),
+        Cell("7", "e", CellOptions(raises="Exception?")),
         Cell("1", "c", CellOptions(raises="ValueError")),
     ]
-    first, second, third = run(*cells).results
+    first, second, calm, third = run(*cells).results
+    assert (calm.status, kinds(calm)) == ("ok", ["result"])
     assert (first.status, first.outputs[-1].kind) == ("ok", "error")
     assert second.status == "ok"
     assert (third.status, third.message) == ("error", "Expected a ValueError, but nothing was raised.")
     other = run(Cell("1/0", "d", CellOptions(raises="ValueError"))).results[0]
     assert other.status == "error"
     assert "Expected a ValueError, got ZeroDivisionError" in other.message
+
+
+def test_claims_in_loops_and_branches_are_seen_where_they_held(run: Run) -> None:
+    branch = "    if n > 5:\n        assert False\n    with open('/dev/null'):\n        assert n >= 0\n"
+    loops = f"for n in range(3):\n    assert n < 3\n{branch}for n in []:\n    assert n\n"
+    code = f"\n\n{loops}while n: assert n; break"
+    assert [o.line for o in run(code).results[0].observations] == [4, 8]
 
 
 def test_a_skipped_cell_says_why_and_does_not_stop_the_others(run: Run) -> None:

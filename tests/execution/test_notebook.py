@@ -54,7 +54,7 @@ def test_a_notebook_becomes_a_note() -> None:
         {"cell_type": "code", "source": ""},
     )
     assert to_markdown(text) == (
-        "# Title\nwords\n\n```{python}\n#| hide: input\n#| raises: Exception\nx = 1\n```\n\n"
+        "# Title\nwords\n\n```{python}\n#| hide: input\n#| raises: Exception?\nx = 1\n```\n\n"
         "````{python}\ns = '''\n```\n'''\n````\n"
     )
 

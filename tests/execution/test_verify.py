@@ -181,12 +181,29 @@ def test_a_fence_holds_printed_text_and_result_together() -> None:
         ("np.testing.assert_allclose(a, b)", "matches"),
         ("with x:\n    assert y", "matches"),
         ("for i in []:\n    assert i", "ran"),
+        ("if x:\n    with y:\n        assert z", "ran"),
+        ("try:\n    assert x\nexcept AssertionError:\n    pass", "ran"),
         ("def f():\n    assert False", "ran"),
         ("x = 1", "ran"),
     ],
 )
 def test_an_assertion_counts_where_it_certainly_ran(code: str, grade: str) -> None:
     assert judge(Cell(code, "c"), CellResult("ok")).grade == grade
+
+
+def test_an_assertion_in_a_loop_counts_where_it_was_seen_to_hold() -> None:
+    cell = Cell("for i in x:\n    assert i\n    if i > 2:\n        assert i > 3", "c")
+    verdict = judge(cell, CellResult("ok", observations=(Observation(2, "", None),)))
+    assert (verdict.grade, [c.line for c in verdict.comparisons]) == ("matches", [2])
+
+
+def test_an_exception_that_may_be_missing_is_no_claim() -> None:
+    cell = Cell("f()", "c", CellOptions(raises="Exception?"))
+    verdict = judge(cell, CellResult("ok"))
+    assert (verdict.grade, verdict.unchecked) == ("ran", ("It may raise Exception, and raised nothing.",))
+    error = Output("error", "ValueError", "no", frames=(Frame(0, 1, "", "<module>", "f()"),))
+    raised = judge(cell, CellResult("ok", (error,)))
+    assert [(c.what, c.expected) for c in raised.comparisons] == [("raises", "Exception")]
 
 
 def test_an_expected_exception_matches() -> None:
