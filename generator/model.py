@@ -615,7 +615,8 @@ class CellResult:
 class RunLog:
     """The circumstances of a run: times and surroundings, never part of a result's identity.
 
-    `when` is the UTC date and time of the real run (ISO 8601, seconds); `seconds` per cell.
+    `when` is the UTC date and time of the real run (ISO 8601, seconds); `seconds` per cell; `commit` the
+    version of the notes that ran, with `+` where they had been changed since, or empty if that is unknown.
     """
 
     when: str = ""
@@ -626,6 +627,7 @@ class RunLog:
     versions: tuple[tuple[str, str], ...] = ()
     key: str = ""
     cached: bool = False
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -672,7 +674,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A note, tag or page as another page names it. `href` is relative to the page it is shown on."""
+    """A note, tag or page as another page names it. `href` is relative to the page it is shown on; `risk`:
+    whether it is a note that stands on cells that failed."""
 
     title: str
     href: str
@@ -680,6 +683,7 @@ class Ref:
     grade: str = ""
     count: int = 0
     date: str = ""
+    risk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -738,6 +742,7 @@ class CellView:
 class NotePage:
     """Everything the template of a note needs.
 
+    `uses` are the notes whose cells run before this one's, `risks` the failed cells that it stands on;
     `users` are the notes whose cells use this one's; `mentions` some of the `mention_count` notes that speak
     of it without a link; `image` is an absolute address, or empty; `linked` leads to the page of all
     backlinks where these are not all, `notebook` to the executed notebook.
@@ -764,6 +769,8 @@ class NotePage:
     mention_count: int = 0
     related: tuple[Ref, ...] = ()
     image: str = ""
+    uses: tuple[Ref, ...] = ()
+    risks: tuple[Ref, ...] = ()
     linked: Ref | None = None
     notebook: str = ""
 
@@ -778,12 +785,14 @@ class LinkedPage:
 
 @dataclass(frozen=True, slots=True)
 class PreviewPage:
-    """The fragment shown when a link to a note is hovered: ids are `data-anchor` attributes in `body`."""
+    """The fragment shown when a link to a note is hovered: ids are `data-anchor` attributes in `body`.
+    `risk`: whether the note stands on cells that failed."""
 
     slug: Slug
     title: str
     grade: str
     body: Html
+    risk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -849,14 +858,47 @@ class GraphPage:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A cell in the ledger. `when` is the time of its last real run (empty if there is none), `shown_when`
+    the same for people; `compared` says how many comparisons and checks were made, `again` how to repeat
+    them."""
+
+    note: Ref
+    label: str
+    href: str
+    grade: Grade
+    message: str
+    when: str
+    shown_when: str
+    seconds: float | None
+    executor: str
+    device: str
+    isolation: str
+    compared: int
+    unchecked: tuple[str, ...]
+    again: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    """The ledger: how many cells have each grade, and the cells. `rest` is how many are left out."""
+
+    title: str
+    intro: str
+    counts: tuple[tuple[Grade, int], ...]
+    rows: tuple[LedgerRow, ...]
+    rest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A page to be rendered with `templates/<template>.html`. `root` is the relative path from the page to
     the site's root, ending in a slash or empty: `../`."""
 
     out: OutPath
-    template: Literal["note", "preview", "list", "redirect", "message", "graph", "linked"]
+    template: Literal["note", "preview", "list", "redirect", "message", "graph", "linked", "ledger"]
     root: str
-    data: NotePage | PreviewPage | ListPage | RedirectPage | MessagePage | GraphPage | LinkedPage
+    data: NotePage | PreviewPage | ListPage | RedirectPage | MessagePage | GraphPage | LinkedPage | LedgerPage
 
 
 # ---------------------------------------------------------------- the result of a build

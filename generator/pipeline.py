@@ -35,7 +35,7 @@ from generator.model import (
     Span,
     Vault,
 )
-from generator.pages import assemble, atlas, ingredients
+from generator.pages import assemble, atlas, ingredients, ledger
 from generator.pages.cell import figure_files
 from generator.pages.garden import Garden, href, linked_of, notebook_of, out_of, preview_of, settled
 
@@ -80,6 +80,7 @@ def build(
     with stage("theme"):
         files = _note_files(garden, rendered)
         files.update((page.out, theme.render(page, config)) for page in others)
+        files[ledger.DATA] = ledger.document(garden)
         files.update(figure_files(garden.results.values()))
         files.update(notebook_files(garden, vault))
         files.update(theme.static_files(any(note.diagrams for note in garden.notes.values())))
@@ -372,6 +373,7 @@ def summary(garden: Garden) -> dict[str, object]:
             "external": external,
         },
         "cells": [cell for slug in garden.results for cell in _cells_data(garden, slug)],
+        "values": [value for slug in garden.values for value in ledger.values(garden, slug)],
         "isolation": ", ".join(sorted({log.isolation for log in logs if log.isolation})) or "none",
         "versions": dict(sorted(versions.items())),
     }
@@ -390,6 +392,7 @@ def _note_data(garden: Garden, slug: Slug, note: Note) -> dict[str, object]:
         "href": out_of(slug),
         "title": note.title,
         "grade": garden.grades.get(slug),
+        "at_risk": ledger.at_risk(garden, slug),
         "words": note.words,
     }
 

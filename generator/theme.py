@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from generator.model import Html, OutPath, Page
+from generator.model import GRADES, Html, OutPath, Page
 from generator.pages.garden import address
 from generator.syntax import math
 
@@ -36,8 +36,8 @@ CSP = "; ".join(
 )
 """The content security policy of every page; `frame-ancestors` is missing because `<meta>` cannot set it."""
 
-SHEETS = ("tokens", "page", "prose", "sidenotes", "parts", "panes", "search", "graph", "code", "print")
-"""The style sheets in cascade order: one file for the reader, ten for whoever changes them."""
+SHEETS = ("tokens", "page", "prose", "sidenotes", "parts", "panes", "search", "graph", "ledger", "code", "print")
+"""The style sheets in cascade order: one file for the reader, eleven for whoever changes them."""
 
 SIDENOTES = 99
 """So many footnotes of a note can stand beside its text; `sidenotes.css` says what becomes of more."""
@@ -96,6 +96,7 @@ def _environment() -> Any:
         cache_size=-1,
     )
     environment.globals["csp"] = Html(CSP)
+    environment.globals["grades"] = GRADES
     return environment
 
 

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 from generator.execution import surroundings
@@ -95,6 +96,11 @@ class Cached:
         if isinstance(found, str) and self._mode == "frozen":
             found = self._recorded(program)
         return found if isinstance(found, str) else ""
+
+    @cached_property
+    def _commit(self) -> str:
+        """Asked for only where something runs, and once."""
+        return surroundings.commit(self._environment.vault)
 
     def kept(self, program: Program) -> tuple[Parts, Entry] | None:
         """The valid run of a program, if there is one in the store, and what it was a run of."""
@@ -216,7 +222,8 @@ class Cached:
         parts = self._parts(program)
         key = digest(parts)
         run = replace(run, manifest=self._with_deps(program, run.manifest))
-        run = replace(run, result=replace(run.result, log=replace(run.result.log, key=key)))
+        log = replace(run.result.log, key=key, commit=self._commit)
+        run = replace(run, result=replace(run.result, log=log))
         fine = all(
             result.status in ("ok", "skipped") for result in (*run.result.results, *run.result.prelude)
         ) and all(value.status == "ok" for value in run.result.values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -106,6 +107,26 @@ def instruction_sets() -> str:
         return ""
     found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return " ".join(sorted(found.partition(":")[2].split()))
+
+
+def commit(vault: str) -> str:
+    """The commit of the notes, with `+` where something in their folder is not as it was committed; "" where
+    there is none."""
+    if not vault:
+        return ""
+    found = _git(vault, "rev-parse", "--short=12", "HEAD")
+    changed = _git(vault, "status", "--porcelain", "--untracked-files=normal", "--", ".") if found else ""
+    return found + ("+" if changed else "")
+
+
+def _git(folder: str, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def device() -> str:

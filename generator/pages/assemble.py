@@ -27,7 +27,7 @@ from generator.model import (
     TocEntry,
     slugify,
 )
-from generator.pages import fill, lists
+from generator.pages import fill, ledger, lists
 from generator.pages.garden import (
     Garden,
     href,
@@ -79,6 +79,8 @@ def note_pages(garden: Garden, slug: Slug, config: Config) -> tuple[tuple[Page, 
             for source in sources
             if "uses" in _kinds(garden, source, sources[source])
         ),
+        uses=tuple(lists.note_ref(garden, other, shown.root) for other in _used(garden, slug)),
+        risks=_risks(garden, slug, shown.root),
         mentions=_mentions(garden, slug, shown),
         mention_count=garden.mentions[slug].count if slug in garden.mentions else 0,
         related=tuple(lists.note_ref(garden, other, shown.root) for other in garden.related.get(slug, ())),
@@ -99,6 +101,9 @@ def other_pages(garden: Garden, home: str) -> Iterator[Page]:
         if page.out not in taken:
             taken.add(page.out)
             yield page
+    if lists.LEDGER not in taken:
+        taken.add(lists.LEDGER)
+        yield ledger.page(garden)
     yield from _redirects(garden, taken)
     yield Page(
         OutPath("404.html"),
@@ -128,7 +133,8 @@ def _preview(garden: Garden, note: Note, config: Config) -> Page:
     # them against the preview's own address.
     shown = fill.shown_on(garden, note.slug, out, config.limits.embed_depth)
     body = Html("") if _OPTED_OUT in note.properties else fill.preview_body(shown, note)
-    data = PreviewPage(note.slug, note.title, garden.grades.get(note.slug, ""), body)
+    grade, risk = garden.grades.get(note.slug, ""), note.slug in garden.risks
+    data = PreviewPage(note.slug, note.title, grade, body, risk)
     return Page(out, "preview", shown.root, data)
 
 
@@ -183,6 +189,23 @@ def _linked(garden: Garden, slug: Slug, sources: dict[Slug, list[int]], config: 
     shown = fill.shown_on(garden, slug, out, config.limits.embed_depth)
     backlinks = tuple(_backlink(shown, slug, source, indices) for source, indices in sources.items())
     return Page(out, "linked", shown.root, LinkedPage(lists.note_ref(garden, slug, shown.root), backlinks))
+
+
+def _used(garden: Garden, slug: Slug) -> tuple[Slug, ...]:
+    return tuple(dict.fromkeys(at.slug for at in garden.uses.get(slug, ())))
+
+
+def _risks(garden: Garden, slug: Slug, root: str) -> tuple[Ref, ...]:
+    """The cells that a note stands on and that failed."""
+    return tuple(
+        Ref(
+            f"{garden.notes[risk.slug].title} › {risk.label}",
+            href(root, out_of(risk.slug), "^" + risk.label),
+            risk.slug,
+            "failed",
+        )
+        for risk in garden.risks.get(slug, ())
+    )
 
 
 def _mentions(garden: Garden, slug: Slug, shown: fill.Shown) -> tuple[Backlink, ...]:

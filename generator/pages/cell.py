@@ -6,10 +6,12 @@ import base64
 import binascii
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
+from generator.memo import digest
 from generator.model import (
     Cell,
     CellResult,
@@ -92,7 +94,7 @@ def cell_html(
         output = f'<details class="cell-hidden"><summary>Output</summary>{output}</details>'
     return (
         f'<figure class="cell" data-label="{escape(cell.label)}" data-grade="{verdict.grade}"{identity}>'
-        f"{code}{output}{_evidence(cell, outcome, verdict, result.log, i)}</figure>"
+        f"{code}{output}{_evidence(cell, outcome, verdict, result.log, i, places.path)}</figure>"
     )
 
 
@@ -233,9 +235,24 @@ def _instead(cell: Cell, outcome: CellResult, verdict: Verdict, places: Places, 
 # ---------------------------------------------------------------- evidence
 
 
-def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i: int) -> str:
+def has_run(outcome: CellResult, log: RunLog) -> bool:
+    """Whether a cell was run, now or earlier."""
+    return bool(log.when) and outcome.status not in ("not-run", "stale", "skipped", "blocked")
+
+
+def moment(when: str) -> str:
+    """The time of a run, for people."""
+    return when.replace("T", " ").replace("+00:00", " UTC").replace("Z", " UTC")
+
+
+def again(path: str, label: str) -> str:
+    """The command that runs a note up to one of its cells again, whatever is remembered."""
+    return shlex.join(["python", "build.py", "verify", f"{path}#{label}"])
+
+
+def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i: int, path: str) -> str:
     facts = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _facts(outcome, log, i)
+        f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in _facts(cell, outcome, log, i, path)
     )
     new = verdict.message and verdict.message != outcome.message  # the notice below the code has said that
     said = f'<p class="verdict">{escape(verdict.message)}</p>' if new else ""
@@ -252,24 +269,31 @@ def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i:
     )
 
 
-def _facts(outcome: CellResult, log: RunLog, i: int) -> list[tuple[str, str]]:
-    """What is known of the run. Whether the result came from the cache is not said: the date of the run says
-    it better, and a page must not change because it was built twice."""
-    if not log.when or outcome.status in ("not-run", "stale", "skipped", "blocked"):
-        return []
+def _facts(cell: Cell, outcome: CellResult, log: RunLog, i: int, path: str) -> list[tuple[str, str]]:
+    """What is known of the run, the values as markup. Whether the result came from the cache is not said: the
+    date of the run says it better, and a page must not change because it was built twice."""
+    command = [("Run again", f"<code>{escape(again(path, cell.label), quote=False)}</code>")]
+    if not has_run(outcome, log):
+        return command
     seconds = f"{log.seconds[i]:.3g} s" if i < len(log.seconds) else ""
     versions = ", ".join(f"{name} {version}" for name, version in log.versions)
     facts = [
-        ("Last run", log.when.replace("T", " ").replace("+00:00", " UTC").replace("Z", " UTC")),
         ("Took", seconds),
+        ("Commit", log.commit),
         ("Device", log.device),
         ("Versions", versions),
         ("Run by", log.executor),
         ("Isolation", log.isolation),
-        ("Key", log.key[:16]),
-        ("Run again", "python build.py --fresh"),
+        ("Keys", f"run {log.key[:16]}, judged {_judged(cell, log)[:16]}" if log.key else ""),
     ]
-    return [(name, value) for name, value in facts if value]
+    when = f'<time datetime="{escape(log.when)}" data-age>{escape(moment(log.when))}</time>'
+    known = [(name, escape(value, quote=False)) for name, value in facts if value]
+    return [("Last run", when), *known, *command]
+
+
+def _judged(cell: Cell, log: RunLog) -> str:
+    """The verification key: of the run, and of what it was held against."""
+    return digest((log.key, cell.code, cell.expected, cell.options.rtol, cell.options.atol))
 
 
 _CHECKED = ("check", "of", "outcome", "expected", "found", "error", "tolerance")

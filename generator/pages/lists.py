@@ -16,6 +16,7 @@ ALL_TAGS = OutPath("tags/index.html")
 RECENT = OutPath("recent.html")
 DAILY = OutPath("daily.html")
 TEND = OutPath("tend.html")
+LEDGER = OutPath("ledger.html")
 
 _LATEST = 200
 """So many notes are on the page of recent changes."""
@@ -29,7 +30,8 @@ _MONTHS = (
 def note_ref(garden: Garden, slug: Slug, root: str) -> Ref:
     """A note as a page with this root names it."""
     note = garden.notes[slug]
-    return Ref(note.title, href(root, out_of(slug)), slug, garden.grades.get(slug, ""), date=_changed(note))
+    grade, risk = garden.grades.get(slug, ""), slug in garden.risks
+    return Ref(note.title, href(root, out_of(slug)), slug, grade, date=_changed(note), risk=risk)
 
 
 def list_pages(garden: Garden) -> Iterator[Page]:
@@ -58,6 +60,8 @@ def _ways(garden: Garden, here: OutPath) -> tuple[Ref, ...]:
     lists = [("All notes", ALL_NOTES), ("Recent changes", RECENT), ("To tend", TEND), ("Tags", ALL_TAGS)]
     if days_of(garden):
         lists.insert(2, ("Daily notes", DAILY))
+    if any(garden.verdicts.values()):
+        lists.append(("Ledger", LEDGER))
     return tuple(Ref(title, href(root_of(here), out)) for title, out in lists if out != here)
 
 
