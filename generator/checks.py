@@ -89,7 +89,7 @@ def _more_exactly(
     if isinstance(chosen, Found) and chosen.anchor.startswith("^") and not link.anchor:
         return "several notes have a block of that name: rename one, or name the note as well"
     stem = path.removesuffix(".md")
-    return path if f"{stem}.ipynb" in candidates else stem
+    return f"write more of the path, for example [[{path if f'{stem}.ipynb' in candidates else stem}]]"
 
 
 def _path(garden: Garden, found: Found | Missing) -> str:

@@ -373,7 +373,7 @@ class _Search:
         """What the last part of a path leads to on its own. Every folder may have an `index`: that
         name alone says nothing."""
         name = _stem(target.strip("/")).rpartition("/")[2]
-        return None if name.lower() in ("index", "readme") else self._named(name)[0]
+        return None if name.lower() in _INDEX_NAMES else self._named(name)[0]
 
     def _whole(self, target: str) -> list[str]:
         """The whole paths (keys with a leading slash) that the target may stand for."""
@@ -562,6 +562,8 @@ def _near(target: str, path: str, index: Index) -> tuple[str, ...]:
         index._names.append(_all_names(index))
     known = index._names[0]
     wanted = _fold(_stem(target.strip("/")).rpartition("/")[2])[:_LETTERS]
+    if wanted in _INDEX_NAMES:  # every folder may have one
+        return ()
     grams = sorted((known.grams[gram] for gram in _trigrams(wanted) if gram in known.grams), key=len)
     weights: dict[int, float] = {}
     for gram in grams[:_GRAMS]:

@@ -440,6 +440,10 @@ def test_a_suffix_tells_two_kinds_of_notes_apart() -> None:
         assert isinstance(wiki(target, "x.md", where), Ambiguous)
 
 
+def test_the_index_of_another_folder_is_no_suggestion() -> None:
+    assert wiki("a/index", "x.md", garden("b/index.md", "indexes.md")) == Missing()
+
+
 def test_at_most_three_are_suggested() -> None:
     where = garden(*(f"Chapter {i}.md" for i in range(20)))
     missing = wiki("Chapter", "x.md", where)
