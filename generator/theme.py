@@ -80,11 +80,8 @@ def static_files(diagrams: bool = False) -> dict[OutPath, bytes]:
 
 
 def _citations() -> str:
-    """The name of each citation of a footnote, and the footnote it places: a style sheet cannot count."""
-    return "\n".join(
-        f"#fnref-{n} {{ anchor-name: --cited-{n}; }} #fn-{n} {{ --cited: --cited-{n}; }}"
-        for n in range(1, SIDENOTES + 1)
-    )
+    """The name of each citation of a footnote, which places the footnote: a style sheet cannot count."""
+    return "\n".join(f"#fnref-{n}, #fn-{n} {{ --cited: --cited-{n}; }}" for n in range(1, SIDENOTES + 1))
 
 
 @lru_cache(maxsize=1)
