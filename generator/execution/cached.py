@@ -377,13 +377,12 @@ def _as_of(program: Program, entry: Entry, shapes: Sequence[Shape]) -> ProgramRe
 def _moved(result: CellResult, then: Shape, now: Shape) -> CellResult:
     lines = {line: now.lines[n] for line, n in zip(then.observed, _ordinals(then), strict=True) if now.lines}
     seen: Callable[[Observation], Observation] = lambda o: replace(o, line=lines.get(o.line, o.line))  # noqa: E731
-    if then.lines != now.lines or any(check.line for check in result.checks):
-        # Where a check was made is only known for the text that ran: it is the cell's now.
-        checks = tuple(replace(check, line=0) for check in result.checks)
-        result = replace(result, checks=checks)
+    if then is not now:  # Where a check was made is known only for the text that ran.
+        result = replace(result, checks=tuple(replace(check, line=0) for check in result.checks))
     return replace(result, observations=tuple(map(seen, result.observations)))
 
 
 def _speaks_of_lines(result: CellResult) -> bool:
     in_frames = any(frame.cell is not None for output in result.outputs for frame in output.frames)
-    return in_frames or any("<cell " in output.text for output in result.outputs)
+    refuted = any(check.outcome == "failed" and check.line for check in result.checks)
+    return in_frames or refuted or any("<cell " in output.text for output in result.outputs)
