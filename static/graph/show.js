@@ -83,7 +83,7 @@ function depths(map) {
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Links away");
   for (const depth of [1, 2, 3]) {
-    const button = make("button", { type: "button", textContent: depth, title: depth === 1 ? "One link away" : `Up to ${depth} links away` });
+    const button = make("button", { type: "button", textContent: depth, title: depth === 1 ? "1 link away" : `Up to ${depth} links away` });
     button.setAttribute("aria-label", button.title);
     button.setAttribute("aria-pressed", depth === map.depth);
     button.addEventListener("click", () => {
