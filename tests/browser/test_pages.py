@@ -208,16 +208,6 @@ def test_a_figure_is_drawn_in_the_colours_of_the_scheme_that_the_reader_chose(vi
     assert colour() == (0x5C, 0x5A, 0x52)
 
 
-def test_the_keyboard_reaches_a_formula_that_scrolls_and_no_other(visit, garden) -> None:
-    page = visit(garden.url + "gaussian.html", viewport={"width": 390, "height": 844}).page
-    formula = page.locator(".note-body > .math").first
-    expect(formula).to_have_attribute("tabindex", "0")
-    assert formula.evaluate("(f) => f.scrollWidth > f.clientWidth")
-    page.set_viewport_size({"width": 1440, "height": 900})
-    expect(formula).not_to_have_attribute("tabindex", "0")
-    assert formula.evaluate("(f) => f.scrollWidth <= f.clientWidth")
-
-
 def test_a_formula_stops_the_tab_key_only_where_it_scrolls(visit, garden) -> None:
     page = visit(garden.url + "gaussian.html").page
     formula = page.locator(".note-body .math").first
