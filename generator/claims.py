@@ -8,29 +8,37 @@ although its own cells agree with it.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
 from generator import graph
 from generator.execution.expectations import parse
+from generator.memo import digest
 from generator.model import (
     GRADES,
     Borrowed,
     Cell,
+    CellResult,
     Found,
     FoundAsset,
     Grade,
     Note,
+    Output,
     Problem,
     Program,
     ProgramResult,
     Resolution,
+    Shown,
     Slug,
     Span,
     Value,
 )
 from generator.pages.garden import Derived, Garden, Place, Risk, settled
+
+_LONGEST = 2000
+"""So much of an output is compared with the one before."""
 
 _HINT = "write “#| export: true” at the top of each cell that other notes may use"
 
@@ -224,6 +232,43 @@ def _told(note: Note, values: tuple[Derived, ...]) -> Note:
 
     headings = tuple(replace(heading, text=told(heading.text)) for heading in note.headings)
     return replace(note, summary=told(note.summary), headings=headings)
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+def shown(garden: Garden) -> Iterator[Shown]:
+    """Everything computed that pages show, as text, and the code that other notes run."""
+    for slug, result in garden.results.items():
+        note, spans = garden.notes[slug], garden.spans[slug]
+        used = tuple(dict.fromkeys(garden.notes[at.slug].path for at in garden.uses.get(slug, ())))
+        for cell, outcome, span in zip(note.cells, result.results, spans.cells, strict=True):
+            if outcome.status == "ok":
+                yield Shown(note.path, span.line, "output", cell.label, _output(outcome), used)
+            if cell.options.export:
+                yield Shown(note.path, span.line, "code", cell.label, digest(cell.code))
+        counted: Counter[str] = Counter()
+        for value, span in zip(garden.values.get(slug, ()), spans.values, strict=False):
+            counted[value.code] += 1
+            name = value.code + (f" ({counted[value.code]})" if counted[value.code] > 1 else "")
+            if value.value.status == "ok":
+                yield Shown(note.path, span.line, "value", name, value.value.text, used)
+
+
+def _output(outcome: CellResult) -> str:
+    return "\n".join(filter(None, map(_as_text, outcome.outputs)))[:_LONGEST]
+
+
+def _as_text(output: Output) -> str:
+    """What an output says, or for a picture what tells it from others. Warnings are no values."""
+    if output.kind == "stream":
+        return output.text.rstrip("\n") if output.name == "stdout" else ""
+    if output.kind == "error":
+        return f"{output.name}: {output.text}"
+    picture = next((text for mime, text in output.data if mime.startswith("image/")), None)
+    if picture is not None:
+        return f"picture {digest(picture)[:8]}"
+    return dict(output.data).get("text/plain", "")
 
 
 # ---------------------------------------------------------------- what is wrong

@@ -905,11 +905,25 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """Something computed that a page shows: the output of the cell called `name`, or the value of the code
+    `name` in a sentence; or, of kind `code`, an exported cell. `uses` are the paths of the notes that its
+    note uses."""
+
+    note: str
+    line: int
+    kind: Literal["output", "value", "code"]
+    name: str
+    text: str
+    uses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """The site: files made by the generator, and assets of the vault to be copied, by their place in it.
 
-    `copies` maps an output path to the vault path of an asset. `programs` are what was run. `report` is
-    the part of the contract's JSON report that the garden itself determines, as data.
+    `copies` maps an output path to the vault path of an asset. `programs` are what was run, `shown` what came
+    of it. `report` is the part of the contract's JSON report that the garden itself determines, as data.
     """
 
     files: dict[OutPath, bytes]
@@ -917,3 +931,4 @@ class Site:
     problems: tuple[Problem, ...] = ()
     programs: tuple[Program, ...] = ()
     report: dict[str, object] = field(default_factory=dict)
+    shown: tuple[Shown, ...] = ()

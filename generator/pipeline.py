@@ -99,7 +99,7 @@ def build(
     shown = dict.fromkeys(problem for one in rendered for problem in one.problems)  # once, not once a page
     problems = (*problems, *shown, *clashes)
     in_order = tuple(sorted(problems, key=lambda one: (one.path, one.span.line, one.span.col, one.code)))
-    return Site(files, copies, in_order, programs_of(garden), summary(garden))
+    return Site(files, copies, in_order, programs_of(garden), summary(garden), tuple(claims.shown(garden)))
 
 
 # ---------------------------------------------------------------- from sources to notes

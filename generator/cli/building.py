@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator import checks, config, disk, memo
+from generator.cli import changes
+from generator.cli.changes import Change
 from generator.cli.progress import Progress
 from generator.model import Problem, Program, Vault
 
@@ -15,7 +17,8 @@ class Outcome:
     """What a build has to say once it is done: all that is reported, and nothing of the pages.
 
     `report` is JSON; `excerpts` are the lines of the sources that the problems are about.
-    It is kept until something changes: building an unchanged garden only says it again.
+    It is kept until something changes: building an unchanged garden only says it again, but for `changes`,
+    the values that are not what they were before.
     """
 
     report: str
@@ -23,6 +26,7 @@ class Outcome:
     excerpts: tuple[str, ...]
     files: int = 0
     tree_hash: str = ""
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def _outcome(loaded: config.Loaded, progress: Progress, store: memo.SqliteStore,
     new = _construct(loaded, progress, store, state, write)
     # A failed cell is tried again each time: what was in its way may have passed.
     if write and checks.exit_code(new.outcome.problems, strict=False) != checks.CELL_FAILED:
-        store.put(name, memo.encode(new))
+        store.put(name, memo.encode(replace(new, outcome=replace(new.outcome, changes=()))))
     store.prune()
     return new.outcome
 
@@ -110,7 +114,10 @@ def _construct(
     texts = {source.path: source.text.split("\n") for source in vault.sources}
     excerpts = tuple(_line(texts.get(one.path, []), one.span.line) for one in site.problems)
     report = checks.as_json(site.report)
-    new = Outcome(report, site.problems, excerpts, files, tree_hash)
+    changed = () if options.no_exec else changes.found(store, site.shown)
+    if write and not options.no_exec and checks.exit_code(site.problems, strict=False) != checks.CELL_FAILED:
+        changes.remember(store, site.shown)
+    new = Outcome(report, site.problems, excerpts, files, tree_hash, changed)
     return _Kept(state, site.programs, new)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from generator import checks, config
+from generator.cli import changes
 from generator.cli.building import Outcome
 from generator.cli.progress import Progress
 from generator.model import GRADES, Problem
@@ -42,7 +43,9 @@ def _formatted(loaded: config.Loaded, outcome: Outcome, data: dict[str, Any]) ->
         return "".join(checks.github(one, folder) + "\n" for one in outcome.problems)
     colour = _coloured(sys.stdout)
     pairs = zip(outcome.problems, outcome.excerpts, strict=True)
-    return "".join(checks.describe(one, folder, line, colour) + "\n" for one, line in pairs)
+    said = [checks.describe(one, folder, line, colour) for one, line in pairs]
+    said += [changes.described(one, folder) for one in outcome.changes]
+    return "".join(line + "\n" for line in said)
 
 
 def _data(loaded: config.Loaded, outcome: Outcome, progress: Progress) -> dict[str, Any]:
@@ -52,6 +55,7 @@ def _data(loaded: config.Loaded, outcome: Outcome, progress: Progress) -> dict[s
         "site": {"dir": _relative(loaded.out_dir), "files": outcome.files, "tree_hash": outcome.tree_hash},
         **json.loads(outcome.report),
         "problems": [checks.as_data(one) for one in outcome.problems],
+        "changes": list(changes.as_data(outcome.changes)),
         "timings": {name: round(seconds, 4) for name, seconds in progress.seconds.items()},
     }
 
