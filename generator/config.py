@@ -86,7 +86,8 @@ class Config:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How this one build is done; no page depends on it. `jobs` is 0 for as many as the machine can run;
-    `sandbox` whether cells are fenced in: as far as possible, wholly or not at all, or never."""
+    `sandbox` whether cells are fenced in: as far as possible, wholly or not at all, or never; `reverify` how
+    many seconds are spent on running old results again."""
 
     jobs: int = 0
     strict: bool = False
@@ -96,6 +97,7 @@ class Options:
     format: Format = "text"
     executor: str = "zygote"
     sandbox: Literal["auto", "require", "off"] = "auto"
+    reverify: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,10 @@ def _seconds(value: Any) -> float:
     if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < float("inf"):
         raise ValueError("a number of seconds above 0")
     return float(number)
+
+
+def _seconds_or_none(value: Any) -> float:
+    return 0.0 if value in (0, 0.0, "0") and not isinstance(value, bool) else _seconds(value)
 
 
 def _truth(value: Any) -> bool:
@@ -237,6 +243,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cells.note_timeout", _seconds, help="seconds for the cells of one note"),
     Setting("cells.memory_mb", _whole(64), help="megabytes for the cells of one note"),
     Setting("cells.gradcheck", _gradcheck, help="whether derivatives are checked (true, false, report)"),
+    Setting("cells.reverify", _seconds_or_none, help="seconds a build spends on running old results again"),
     Setting("cells.executor", _executor, "--executor", "zygote|jupyter|tcp://HOST:PORT", "where cells run"),
     Setting("cells.sandbox", _choice("auto", "require", "off"), help="whether cells are fenced in"),
     Setting("limits.note_bytes", _whole(1), help="bytes of a note"),
@@ -486,4 +493,5 @@ def _options(values: Mapping[str, Any], environ: Mapping[str, str]) -> Options:
         values.get("format", "text"),
         values.get("cells.executor", "zygote"),
         "require" if values.get("require_sandbox") else values.get("cells.sandbox", "auto"),
+        reverify=values.get("cells.reverify", 1.0),
     )

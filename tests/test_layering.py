@@ -14,7 +14,7 @@ FLOORS = {
     "__init__": 0, "model": 0,
     "config": 1, "memo": 1, "disk": 1, "syntax": 1, "links": 1, "layout": 1,
     "markdown": 2, "graph": 2, "search": 2, "mentions": 2, "execution": 2,
-    "pages": 3,
+    "pages": 3, "promote": 3,
     "theme": 4, "feeds": 4, "checks": 4, "claims": 4,
     "pipeline": 5,
     "serve": 6,

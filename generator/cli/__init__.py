@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from generator import config, disk
@@ -92,7 +93,8 @@ def _serve(loaded: config.Loaded, asked: Arguments) -> int:
 def _rebuild(loaded: config.Loaded) -> None:
     """Build again; what goes wrong is said, and the last good site stays."""
     try:
-        _make(loaded, write=True)
+        quick = replace(loaded, options=replace(loaded.options, reverify=0.0))
+        _make(quick, write=True)
     except (config.ConfigError, disk.Locked, disk.PublishError, Unavailable) as error:
         reports.say(f"error: {error}")
 
@@ -108,16 +110,26 @@ def _verify(loaded: config.Loaded, asked: Arguments) -> int:
 
 def _explain(loaded: config.Loaded, asked: Arguments) -> int:
     """Of each note with cells, whether its results are valid or what has changed."""
-    reasons = [pair for pair in building.explained(loaded) if asked.note.casefold() in pair[0].casefold()]
+    reasons = [pair for pair in building.explained(loaded) if building.is_meant(pair[0], asked.names)]
     for path, reason in reasons:
         sys.stdout.write(
             f"{path}: {'its cells would run: ' + reason if reason else 'its results are valid'}\n"
         )
     if not reasons:
-        raise config.ConfigError(
-            f"no note with cells has “{asked.note}” in its path; explain alone lists all"
-        )
+        raise building.nobody(asked.names)
     return 0
+
+
+def _audit(loaded: config.Loaded, asked: Arguments) -> int:
+    from generator.cli import promoting
+
+    return promoting.audit(loaded, asked, Progress(sys.stderr))
+
+
+def _accept(loaded: config.Loaded, asked: Arguments) -> int:
+    from generator.cli import promoting
+
+    return promoting.accept(loaded, asked, Progress(sys.stderr))
 
 
 _COMMANDS: dict[str, Callable[[config.Loaded, Arguments], int]] = {
@@ -126,4 +138,6 @@ _COMMANDS: dict[str, Callable[[config.Loaded, Arguments], int]] = {
     "serve": _serve,
     "verify": _verify,
     "explain": _explain,
+    "audit": _audit,
+    "accept": _accept,
 }

@@ -13,6 +13,8 @@ COMMANDS = {
     "build": "build the site (the default)",
     "check": "build everything, write nothing, report what is wrong",
     "serve": "build, show the site on a local address, build again on each save",
+    "audit": "run cells again in other surroundings: which digits are stable",
+    "accept": "write what came out into the notes, as a diff that is shown first",
     "verify": "hold a built site against its manifest",
     "explain": "say of each note, or of NOTE, whether its cells would run, and why",
 }
@@ -24,6 +26,8 @@ examples:
   build.py check --format json      everything that is wrong, for a program
   build.py --no-exec                without running any cell
   build.py explain covariance       would the cells of that note run again, and why
+  build.py audit covariance         do its digits survive on another processor
+  build.py accept --dry-run --new   what could be written behind the cells of all notes
 
 exit codes:
   0  fine                               4  something is missing on this machine
@@ -38,14 +42,19 @@ Every option can also be set in the environment, as GARDEN_OUT for --out.
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """A command line: `flags` are settings by name, None where not given."""
+    """A command line: `names` are parts of the paths of notes, `flags` settings by name, None where not
+    given. The last four are what `accept` is told."""
 
     command: str
-    note: str
+    names: tuple[str, ...]
     notes: Path | None
     config: Path | None
     port: int
     flags: dict[str, Any]
+    dry_run: bool = False
+    yes: bool = False
+    new: bool = False
+    evidence: bool = False
 
 
 def read(arguments: list[str]) -> Arguments:
@@ -57,7 +66,16 @@ def read(arguments: list[str]) -> Arguments:
         if setting.flag and setting.name not in ("notes", "config")
     }
     return Arguments(
-        parsed.command, parsed.note, _path(parsed.notes), _path(parsed.config), parsed.port, flags
+        parsed.command,
+        tuple(parsed.names),
+        _path(parsed.notes),
+        _path(parsed.config),
+        parsed.port,
+        flags,
+        parsed.dry_run,
+        parsed.yes,
+        parsed.new,
+        parsed.evidence,
     )
 
 
@@ -75,9 +93,18 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("command", nargs="?", default="build", choices=list(COMMANDS), metavar="COMMAND")
-    parser.add_argument("note", nargs="?", default="", metavar="NOTE", help="for explain: part of its path")
+    parser.add_argument(
+        "names", nargs="*", metavar="NOTE", help="for explain, audit and accept: part of its path"
+    )
     parser.add_argument("--version", action="version", version=f"notes-garden {__version__}")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="for serve (default 8000)")
+    told = parser.add_argument_group("accept")
+    told.add_argument("--dry-run", action="store_true", help="show the diff and write nothing (also for audit)")
+    told.add_argument("--yes", action="store_true", help="write without asking")
+    told.add_argument("--new", action="store_true", help="also where nothing is expected yet")
+    told.add_argument(
+        "--evidence", action="store_true", help="keep the runs beside the notes, for builds with --frozen"
+    )
     for setting in config.SETTINGS:
         if setting.flag:
             _add(parser, setting)

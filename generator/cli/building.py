@@ -11,6 +11,10 @@ from generator.cli.changes import Change
 from generator.cli.progress import Progress
 from generator.model import Problem, Program, Vault
 
+EVIDENCE = ".evidence"
+"""The folder of evidence, in that of the notes. (As `execution.evidence` has it, which costs more to
+import.)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -51,6 +55,17 @@ def outcome(loaded: config.Loaded, progress: Progress, write: bool) -> Outcome:
             store.close()
 
 
+def is_meant(path: str, names: tuple[str, ...]) -> bool:
+    """Whether a note is one of those that were named, by parts of their paths; all are if none was."""
+    return not names or any(name.casefold() in path.casefold() for name in names)
+
+
+def nobody(names: tuple[str, ...]) -> config.ConfigError:
+    """What is said where none of the names is that of a note with cells."""
+    named = ", ".join(f"“{name}”" for name in names) or "anything"
+    return config.ConfigError(f"no note with cells has {named} in its path; explain alone lists all")
+
+
 def not_notes(loaded: config.Loaded) -> tuple[Path, ...]:
     """What may lie in the folder of notes and is no part of it."""
     return (loaded.out_dir, loaded.cache_dir)
@@ -79,7 +94,8 @@ def _state(loaded: config.Loaded) -> str:
     settings, options = loaded.config, loaded.options
     files = disk.fingerprint(loaded.notes_dir, ignore=settings.ignore, exclude=not_notes(loaded))
     mode = (options.no_exec, options.frozen, options.executor, options.sandbox)
-    return memo.digest((files, settings, memo.code_version(), mode))
+    kept = disk.state(loaded.notes_dir / EVIDENCE)
+    return memo.digest((files, kept, settings, memo.code_version(), mode))
 
 
 def _kept(data: bytes | None) -> _Kept | None:
@@ -100,7 +116,7 @@ def _construct(
     settings, options = loaded.config, loaded.options
     jobs = options.jobs or memo.available_jobs()
     with progress.stage("disk"):
-        vault = _scanned(loaded, store)
+        vault = scanned(loaded, store)
     call: memo.Caller = memo.Plain(jobs) if options.fresh else memo.Memo(store, jobs=jobs)
     with cells.executor(loaded, store, jobs) as executor, memo.undisturbed():
         site = pipeline.build(vault, settings, call, memo.Plain(jobs), executor, progress.stage, progress.ran)
@@ -121,7 +137,7 @@ def _construct(
     return _Kept(state, site.programs, new)
 
 
-def _scanned(loaded: config.Loaded, store: memo.SqliteStore) -> Vault:
+def scanned(loaded: config.Loaded, store: memo.SqliteStore) -> Vault:
     return disk.scan(
         loaded.notes_dir,
         ignore=loaded.config.ignore,
@@ -143,7 +159,7 @@ def explained(loaded: config.Loaded) -> list[tuple[str, str]]:
     with disk.lock(loaded.cache_dir):
         store = memo.SqliteStore(loaded.cache_dir / "memo.sqlite")
         try:
-            vault = _scanned(loaded, store)
+            vault = scanned(loaded, store)
             parsed, _ = pipeline.read(vault, loaded.config, memo.Memo(store))
             programs = pipeline.programs_of(pipeline.resolved(parsed, vault))
             return list(

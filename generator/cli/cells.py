@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
-from generator import config, memo
+from generator import config, disk, memo
 from generator.execution.cached import Cached, Mode
+from generator.execution.entry import Entry, Parts
+from generator.execution.evidence import FOLDER, Lookup, from_files
 from generator.execution.local import Local
-from generator.execution.protocol import Environment, Executor, Limits, Unavailable
-from generator.model import Program
+from generator.execution.protocol import Environment, Executor, Limits, Report, Unavailable
+from generator.model import Program, ProgramResult
 
 
 @contextmanager
 def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Executor]:
     """The executor for this build; what it has started is ended when the context is left."""
-    surroundings = _environment(loaded, jobs)
+    surroundings = environment(loaded, jobs)
     if loaded.options.executor.startswith("tcp:"):
         raise Unavailable(
             f"cells cannot be sent to {loaded.options.executor}: this version runs them on this machine; "
@@ -23,7 +26,9 @@ def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Ex
         )
     local = Local(surroundings, loaded.options.executor)
     try:
-        yield Cached(local, store, surroundings, _mode(loaded.options))
+        yield Cached(
+            local, store, surroundings, _mode(loaded.options), evidence(loaded), loaded.options.reverify
+        )
     finally:
         local.close()
 
@@ -35,12 +40,35 @@ def still_valid(loaded: config.Loaded, store: memo.Store, programs: Sequence[Pro
 
 def reasons(loaded: config.Loaded, store: memo.Store, programs: Sequence[Program]) -> Iterator[str]:
     """Why each program would have to run; `""` where its stored result is valid."""
-    surroundings = _environment(loaded, 1)
-    cached = Cached(Local(surroundings), store, surroundings)
+    surroundings = environment(loaded, 1)
+    cached = Cached(Local(surroundings), store, surroundings, _mode(loaded.options), evidence(loaded))
     return map(cached.explain, programs)
 
 
-def _environment(loaded: config.Loaded, jobs: int) -> Environment:
+def evidence(loaded: config.Loaded) -> Lookup:
+    """What is kept beside the notes, read when it is asked for, each file once."""
+    read = disk.reader(loaded.notes_dir / FOLDER)
+    return cache(lambda path: from_files(path, read))
+
+
+def run(
+    loaded: config.Loaded,
+    store: memo.Store,
+    programs: Sequence[Program],
+    surroundings: Environment,
+    mode: Mode,
+    report: Report,
+) -> tuple[tuple[ProgramResult, ...], tuple[tuple[Parts, Entry] | None, ...]]:
+    """The results of programs in given surroundings, and what can be kept of each as evidence."""
+    local = Local(surroundings, loaded.options.executor)
+    try:
+        cached = Cached(local, store, surroundings, mode, evidence(loaded))
+        return cached.run(programs, report), tuple(map(cached.kept, programs))
+    finally:
+        local.close()
+
+
+def environment(loaded: config.Loaded, jobs: int) -> Environment:
     cells = loaded.config.cells
     limits = Limits(
         cell_seconds=cells.timeout, note_seconds=cells.note_timeout, memory_bytes=cells.memory_mb << 20

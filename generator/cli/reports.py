@@ -31,7 +31,7 @@ def report(loaded: config.Loaded, outcome: Outcome, progress: Progress) -> int:
 
 
 def _formatted(loaded: config.Loaded, outcome: Outcome, data: dict[str, Any]) -> str:
-    folder = _relative(loaded.notes_dir)
+    folder = relative(loaded.notes_dir)
     kind = loaded.options.format
     if kind == "json":
         return checks.as_json(data) + "\n"
@@ -52,7 +52,7 @@ def _data(loaded: config.Loaded, outcome: Outcome, progress: Progress) -> dict[s
     """The JSON report of the contract."""
     return {
         "schema_version": 1,
-        "site": {"dir": _relative(loaded.out_dir), "files": outcome.files, "tree_hash": outcome.tree_hash},
+        "site": {"dir": relative(loaded.out_dir), "files": outcome.files, "tree_hash": outcome.tree_hash},
         **json.loads(outcome.report),
         "problems": [checks.as_data(one) for one in outcome.problems],
         "changes": list(changes.as_data(outcome.changes)),
@@ -81,7 +81,7 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
-def _relative(path: Path) -> str:
+def relative(path: Path) -> str:
     """A path as the person in front of the terminal would write it."""
     try:
         return Path(os.path.relpath(path)).as_posix()

@@ -1,7 +1,8 @@
 """The only room that reads notes and writes sites.
 
-`scan` turns a folder into a `Vault`; `fingerprint` says cheaply whether it may have changed since;
-`publish` makes a folder hold a `Site`, all of it or none of it; `lock` keeps two builds apart.
+`scan` turns a folder into a `Vault`; `fingerprint` says cheaply whether it may have changed since; `publish`
+makes a folder hold a `Site`, all of it or none of it; `lock` keeps two builds apart. `rewrite` changes a
+note, `keep` what lies beside them: the only files of an author's that are ever written.
 
 What `scan` decides:
 
@@ -17,6 +18,7 @@ What `scan` decides:
 
 from __future__ import annotations
 
+from generator.disk.beside import keep, names, reader, rewrite, state
 from generator.disk.dates import Cache, DateSource
 from generator.disk.locks import Locked, lock
 from generator.disk.site import publish
@@ -34,9 +36,14 @@ __all__ = [
     "Published",
     "fingerprint",
     "is_whole",
+    "keep",
     "lock",
+    "names",
     "publish",
+    "reader",
+    "rewrite",
     "scan",
+    "state",
     "tree_hash",
     "verify",
 ]

@@ -108,11 +108,11 @@ def aligned(expected: str, actual: str) -> tuple[Pair, ...] | None:
     if best is None:
         return None
     return tuple(
-        Pair(start, end, *pair) for (start, end), pair in zip(_places(expected), best[1], strict=True)
+        Pair(start, end, *pair) for (start, end), pair in zip(places(expected), best[1], strict=True)
     )
 
 
-def _places(text: str) -> Iterator[tuple[int, int]]:
+def places(text: str) -> Iterator[tuple[int, int]]:
     """Where the numbers of an expected text stand, as `_pieces` finds them."""
     position = 0
     for wild in (*_WILD.finditer(text), None):

@@ -24,6 +24,7 @@ FOLDER = ".evidence"
 _OUTPUTS = "outputs/"
 _FORMAT = 1
 _INLINE = 2_000
+_WIDTH = 120
 _LARGEST = 400_000
 _LARGEST_NOTE = 2_000_000
 _REFERENCE = "\x00file:"
@@ -80,8 +81,22 @@ def to_files(path: str, evidence: Evidence) -> dict[str, bytes]:
     results = tuple(_outsourced(result, files) for result in evidence.entry.run.result.results)
     slim = _with_results(evidence, results)
     data = {"format": _FORMAT, "note": path, **_plain(slim)}
-    text = json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True)
-    return {name_of(path): f"{text}\n".encode("utf-8", "replace"), **files}
+    return {name_of(path): f"{_written(data, 0)}\n".encode("utf-8", "replace"), **files}
+
+
+def _written(value: Any, depth: int) -> str:
+    """JSON with sorted names, a line for whatever fits on one."""
+    line = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if not isinstance(value, dict | list) or len(line) + depth <= _WIDTH:
+        return line
+    pad = " " * (depth + 1)
+    if isinstance(value, list):
+        items = [pad + _written(item, depth + 1) for item in value]
+    else:
+        items = [f"{pad}{json.dumps(key)}: {_written(value[key], depth + 1)}" for key in sorted(value)]
+    start, end = "[]" if isinstance(value, list) else "{}"
+    inner = ",\n".join(items)
+    return f"{start}\n{inner}\n{' ' * depth}{end}"
 
 
 def _with_results(evidence: Evidence, results: tuple[CellResult, ...]) -> Evidence:

@@ -232,7 +232,6 @@ def elsewhere(bench: Bench, files: dict[str, bytes], mode: Mode = "frozen") -> C
     "free",
     [
         {"hide": "both"}, {"timeout": 3.0}, {"rtol": 0.5}, {"atol": 0.5}, {"check": True}, {"export": True},
-        {"gradcheck": "off (slow)"},
     ],
 )  # fmt: skip
 def test_an_option_about_judging_or_showing_never_runs_a_cell_again(
