@@ -22,6 +22,7 @@ from generator.model import (
     Output,
     ProgramResult,
     RunLog,
+    Unstable,
     Verdict,
 )
 from generator.pages.figures import adapted, is_adapted
@@ -85,7 +86,11 @@ def cell_html(
     code = f'<div class="cell-code">{listing}</div>'
     if hide in ("input", "both") and not cell.options.check:
         code = f'<details class="cell-hidden"><summary>Code</summary>{code}</details>'
-    shown = "".join(_output(output, root, cell.label, places) for output in outcome.outputs)
+    dim = outcome.audit.unstable if outcome.audit else ()
+    shown = "".join(
+        _output(output, root, cell.label, places, tuple(one for one in dim if one.output == k))
+        for k, output in enumerate(outcome.outputs)
+    )
     shown += _instead(cell, outcome, verdict, places, i)
     output = f'<div class="cell-output">{shown}</div>' if shown else ""
     if cell.options.check:
@@ -142,9 +147,12 @@ def _figure_out(mime: str, data: str) -> OutPath:
     return OutPath(f"figures/{name}.{_IMAGES[mime]}")
 
 
-def _output(output: Output, root: str, label: str, places: Places) -> str:
+def _output(
+    output: Output, root: str, label: str, places: Places, unstable: tuple[Unstable, ...] = ()
+) -> str:
+    """One output; the digits of its text that are `unstable` are dimmed."""
     if output.kind == "stream":
-        return f'<pre class="stream {escape(output.name)}" tabindex="0">{_text(output.text)}</pre>'
+        return f'<pre class="stream {escape(output.name)}" tabindex="0">{_text(output.text, unstable)}</pre>'
     if output.kind == "error":
         return f'<pre class="traceback" tabindex="0">{_text(traceback_text(output, places))}</pre>'
     data = dict(output.data)
@@ -157,7 +165,7 @@ def _output(output: Output, root: str, label: str, places: Places) -> str:
         mathml, _ = math.render(data["text/latex"].strip().strip("$").strip(), True)
         if mathml:
             return f'<div class="math">{mathml}</div>'
-    return _plain(data) + "".join(
+    return _plain(data, unstable) + "".join(
         f'<p class="cell-notice">An output of type {escape(mime)} is not shown.</p>'
         for mime in data
         if mime not in _SHOWN_AS_TEXT
@@ -172,15 +180,26 @@ def _rich(html: str) -> str:
     return f'{shown}<p class="cell-notice">A script in this output is left out.</p>'
 
 
-def _plain(data: dict[str, str]) -> str:
+def _plain(data: dict[str, str], unstable: tuple[Unstable, ...]) -> str:
     text = data.get("text/markdown") or data.get("text/plain", "")
     if len(data) > 1 and _NAMELESS.fullmatch(text):  # what IPython says of an object that is shown otherwise
         return ""
-    return f'<pre class="result" tabindex="0">{_text(text)}</pre>' if text else ""
+    known = unstable if text == data.get("text/plain") else ()
+    return f'<pre class="result" tabindex="0">{_text(text, known)}</pre>' if text else ""
 
 
-def _text(text: str) -> str:
-    return escape(text.rstrip("\n"), quote=False)
+def _text(text: str, unstable: tuple[Unstable, ...] = ()) -> str:
+    text = text.rstrip("\n")
+    parts, at = [], 0
+    for one in unstable:
+        dimmed = escape(text[one.start : one.end], quote=False)
+        title = escape(f"Digits that come out otherwise elsewhere: {one.why}")
+        parts += [
+            escape(text[at : one.start], quote=False),
+            f'<span class="unstable" title="{title}">{dimmed}</span>',
+        ]
+        at = one.end
+    return "".join([*parts, escape(text[at:], quote=False)])
 
 
 def _figure(mime: str, data: str, root: str, label: str) -> str:
@@ -276,6 +295,7 @@ def _facts(cell: Cell, outcome: CellResult, log: RunLog, i: int, path: str) -> l
     if not has_run(outcome, log):
         return command
     seconds = f"{log.seconds[i]:.3g} s" if i < len(log.seconds) else ""
+    audit = outcome.audit
     versions = ", ".join(f"{name} {version}" for name, version in log.versions)
     facts = [
         ("Took", seconds),
@@ -284,6 +304,7 @@ def _facts(cell: Cell, outcome: CellResult, log: RunLog, i: int, path: str) -> l
         ("Versions", versions),
         ("Run by", log.executor),
         ("Isolation", log.isolation),
+        ("Also run under", ", ".join(audit.under) if audit else ""),
         ("Keys", f"run {log.key[:16]}, judged {_judged(cell, log)[:16]}" if log.key else ""),
     ]
     when = f'<time datetime="{escape(log.when)}" data-age>{escape(moment(log.when))}</time>'
