@@ -2,8 +2,8 @@
 //
 // What takes long to draw (ten thousand notes with their links) is drawn in slices into a second canvas, and
 // while the reader moves, the latest finished picture moves with the pointer: every frame is cheap, and a
-// sharp picture follows as soon as one is ready. A small graph is finished within its first slice, so it is
-// always sharp.
+// sharp picture follows as soon as one is ready. On a dense screen all of this is done with a quarter of the pixels
+// until the view has come to rest. A small graph is finished within its first slice, so it is always sharp.
 
 const SLICE = 7; // milliseconds of a frame that drawing may take
 const CHUNK = 60; // links in one stroke: long paths take more than their share
@@ -26,13 +26,16 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   const large = graph.count + graph.from.length > 3000;
   let width = 0;
   let height = 0;
-  let dpr = 1;
+  let dpr = 1; // pixels of the screen to one of the page
+  let dense = 1; // and of the canvas, just now
   let camera = { k: 1, x: 0, y: 0 }; // screen = world · k + (x, y)
   let fitted = 1; // the k at which everything is seen
   let styled = style();
   let picture = null; // the latest finished one: { canvas, camera, version }
   let overview = null; // the latest that shows everything
   let work = null; // the one that is being drawn
+  let finished = 0; // how many have been drawn
+  let drawn = ""; // what the canvas shows
   let version = 0;
   let over = -1;
   let dimmed = 0; // from 0 to 1: how far all but the hovered note and its neighbours have faded
@@ -145,23 +148,35 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     made.width = canvas.width;
     made.height = canvas.height;
     const pen = made.getContext("2d", { willReadFrequently: large });
-    pen.setTransform(dpr, 0, 0, dpr, 0, 0);
-    return { canvas: made, pen };
+    pen.setTransform(dense, 0, 0, dense, 0, 0);
+    return { canvas: made, pen, dense, coarse: null };
   }
 
-  const same = (a, b) => a && a.version === version && a.camera.k === b.k && a.camera.x === b.x && a.camera.y === b.y;
+  /** Coarse while the view moves, then fine; whoever sets the size of a canvas wipes it. */
+  function grain() {
+    const wanted = moving() ? Math.min(1, dpr) : dpr;
+    if (wanted === dense && canvas.width === Math.round(width * dense)) return;
+    dense = wanted;
+    canvas.width = Math.round(width * dense);
+    canvas.height = Math.round(height * dense);
+    drawn = "";
+  }
+
+  const alike = (a, b) => a && a.version === version && a.camera.k === b.k && a.camera.x === b.x && a.camera.y === b.y;
+  const same = (a, b) => alike(a, b) && a.dense >= dense;
 
   /** Draws on with the picture of the present view, for a slice; true if there is nothing left to draw. */
   function advance(from) {
     if (same(picture, camera)) return true;
     if (!work || work.version !== version || (!same(work, camera) && !moving())) {
-      const { canvas: made, pen } = work?.canvas.width === canvas.width && work.canvas.height === canvas.height ? clean(work) : sheet();
-      work = { canvas: made, pen, camera, version, steps: scene(pen, camera) };
+      const made = work?.canvas.width === canvas.width && work.canvas.height === canvas.height ? clean(work) : sheet();
+      work = { ...made, camera, version, steps: scene(made.pen, camera) };
     }
     do {
       if (work.steps.next().done) {
         const spare = picture === overview ? null : picture;
         picture = work;
+        finished += 1;
         work = spare && spare.canvas.width === canvas.width ? { ...spare, version: -1 } : null;
         if (picture.camera.k <= fitted * 1.001 && (!overview || overview.version !== version)) overview = picture;
         return same(picture, camera);
@@ -177,22 +192,36 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
 
   function clean(old) {
     old.pen.clearRect(0, 0, width, height);
+    old.coarse = null;
     return old;
+  }
+
+  function shrunk(from) {
+    const made = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+    made.getContext("2d").drawImage(from, 0, 0, made.width, made.height);
+    return made;
   }
 
   function put(from) {
     const scale = camera.k / from.camera.k;
-    context.drawImage(from.canvas, camera.x - from.camera.x * scale, camera.y - from.camera.y * scale, width * scale, height * scale);
+    if (from.dense > dense) from.coarse ??= shrunk(from.canvas);
+    context.drawImage(from.dense > dense ? from.coarse : from.canvas, camera.x - from.camera.x * scale, camera.y - from.camera.y * scale, width * scale, height * scale);
   }
 
   function frame(now) {
     asked = 0;
     if (stopped || !width) return;
     const from = performance.now();
+    grain();
     const ready = advance(from);
-    context.setTransform(dpr, 0, 0, dpr, 0, 0);
-    context.clearRect(0, 0, width, height);
     const fading = fade(now);
+    if (!ready || fading) paint();
+    // Where only the next picture is being drawn, there is nothing new to be seen.
+    const seen = [camera.k, camera.x, camera.y, finished, version, over, dimmed].join();
+    if (seen === drawn) return;
+    drawn = seen;
+    context.setTransform(dense, 0, 0, dense, 0, 0);
+    context.clearRect(0, 0, width, height);
     context.globalAlpha = 1 - 0.8 * dimmed;
     // Beyond the edges of the latest picture the overview shows, blurred, rather than nothing.
     if (picture && overview && overview !== picture && !same(picture, camera) && overview.version === version) {
@@ -210,7 +239,6 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     context.globalAlpha = 1;
     if (over >= 0 && dimmed > 0) lit(over);
     labels();
-    if (!ready || fading) paint();
   }
 
   let faded = 0;
@@ -327,6 +355,10 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   function look(next) {
     const k = Math.min(Math.max(next.k, fitted * 0.5), fitted * (large ? 60 : 12));
     camera = { ...next, k };
+    stir();
+  }
+
+  function stir() {
     last = performance.now();
     paint();
     // The last picture of a movement is drawn when it has ended.
@@ -366,9 +398,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     const box = canvas.getBoundingClientRect();
     if (!box.width || (box.width === width && box.height === height && devicePixelRatio === dpr)) return;
     const centred = width ? { x: (width / 2 - camera.x) / camera.k, y: (height / 2 - camera.y) / camera.k, zoom: camera.k / fitted } : null;
-    [width, height, dpr] = [box.width, box.height, devicePixelRatio];
-    canvas.width = Math.round(width * dpr);
-    canvas.height = Math.round(height * dpr);
+    [width, height, dpr, dense] = [box.width, box.height, devicePixelRatio, 0];
+    grain();
     const all = whole();
     fitted = all.k;
     camera = all;
@@ -387,7 +418,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   const pointers = new Map();
   let drag = null; // { x, y, note, moved, camera, pinch }
 
-  const at = (event) => {
+  const whereOf = (event) => {
     const box = canvas.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
@@ -409,12 +440,12 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     canvas.classList.toggle("pointing", i >= 0);
     hover(i);
     faded = performance.now();
-    paint();
+    stir();
   }
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
-    const place = at(event);
+    const place = whereOf(event);
     pointers.set(event.pointerId, place);
     canvas.setPointerCapture(event.pointerId);
     cancelAnimationFrame(gliding);
@@ -428,7 +459,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   };
 
   canvas.addEventListener("pointermove", (event) => {
-    const place = at(event);
+    const place = whereOf(event);
     if (!pointers.has(event.pointerId)) return event.pointerType === "touch" ? undefined : point(hit(place));
     const before = pointers.get(event.pointerId);
     pointers.set(event.pointerId, place);
@@ -476,7 +507,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     if (!wheel(event)) return;
     event.preventDefault();
     cancelAnimationFrame(gliding);
-    const { x, y } = at(event);
+    const { x, y } = whereOf(event);
     const lines = event.deltaMode === 1 ? 16 : 1;
     about(x, y, Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0022)));
   }, { passive: false });
