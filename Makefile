@@ -37,7 +37,7 @@ bench: .venv/test.stamp ## Measure builds of generated gardens
 
 lock: .venv/test.stamp ## Choose versions anew, and pin them with hashes
 	$(RESOLVE) -o requirements/site.lock pyproject.toml
-	$(RESOLVE) -o requirements/test.lock -c requirements/site.lock pyproject.toml --group test
+	$(RESOLVE) -o requirements/test.lock -c requirements/site.lock pyproject.toml --extra dask --group test
 
 clean: ## Remove the site and every cache (the environment stays: rm -r .venv)
 	rm -rf _site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

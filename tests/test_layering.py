@@ -32,6 +32,7 @@ LIBRARIES = {
     "numpy": {"layout", "execution/library/garden"},
     "jax": {"execution/worker"},
     "nbconvert": {"execution"},
+    "distributed": {"execution/dask"},
     "nbclient": {"execution"},
     "nbformat": {"execution"},
     "nh3": {"syntax"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 from generator import config, disk, memo
 from generator.execution.cached import Cached, Mode
@@ -14,23 +15,34 @@ from generator.execution.local import Local
 from generator.execution.protocol import Environment, Executor, Limits, Report, Unavailable
 from generator.model import Program, ProgramResult
 
+if TYPE_CHECKING:
+    from generator.execution.dask import Dask
+
 
 @contextmanager
 def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Executor]:
     """The executor for this build; what it has started is ended when the context is left."""
     surroundings = environment(loaded, jobs)
-    if loaded.options.executor.startswith("tcp:"):
-        raise Unavailable(
-            f"cells cannot be sent to {loaded.options.executor}: this version runs them on this machine; "
-            "try --executor zygote or --executor jupyter"
-        )
-    local = Local(surroundings, loaded.options.executor)
+    inner = _inner(loaded.options.executor, surroundings)
     try:
         yield Cached(
-            local, store, surroundings, _mode(loaded.options), evidence(loaded), loaded.options.reverify
+            inner, store, surroundings, _mode(loaded.options), evidence(loaded), loaded.options.reverify
         )
     finally:
-        local.close()
+        inner.close()
+
+
+def _inner(where: str, surroundings: Environment) -> Local | Dask:
+    if not where.startswith("tcp:"):
+        return Local(surroundings, where)
+    try:
+        from generator.execution.dask import Dask  # here: it brings a lot along
+    except ImportError as error:
+        raise Unavailable(
+            f"cells cannot be sent to {where} without distributed ({error}): pip install distributed, here "
+            "and on the workers"
+        ) from error
+    return Dask(where, surroundings)
 
 
 def still_valid(loaded: config.Loaded, store: memo.Store, programs: Sequence[Program]) -> bool:
@@ -60,12 +72,12 @@ def run(
     report: Report,
 ) -> tuple[tuple[ProgramResult, ...], tuple[tuple[Parts, Entry] | None, ...]]:
     """The results of programs in given surroundings, and what can be kept of each as evidence."""
-    local = Local(surroundings, loaded.options.executor)
+    inner = _inner(loaded.options.executor, surroundings)
     try:
-        cached = Cached(local, store, surroundings, mode, evidence(loaded))
+        cached = Cached(inner, store, surroundings, mode, evidence(loaded))
         return cached.run(programs, report), tuple(map(cached.kept, programs))
     finally:
-        local.close()
+        inner.close()
 
 
 def environment(loaded: config.Loaded, jobs: int) -> Environment:

@@ -1,0 +1,209 @@
+"""The executor for a cluster, with a real scheduler and real workers on this machine."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import distributed
+import pytest
+
+from generator.execution.dask import Dask
+from generator.execution.manifest import ROOT
+from generator.execution.protocol import Environment, Unavailable
+from generator.execution.zygote import Zygote
+from generator.model import Cell, CellOptions, ProgramResult
+from tests.execution.conftest import program
+from tests.support import hear_interrupts
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the zygote needs Linux")
+
+MARK = "GARDEN_TEST_CLUSTER"
+
+
+class Cluster:
+    """A scheduler and its workers, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        self.start("scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
+
+    def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
+        where = ("--local-directory", str(self.folder), "--host", "127.0.0.1", "--nthreads", "1")
+        return self.start("worker", self.address, *where, "--no-nanny", *arguments)
+
+    def start(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{what}-{len(self.processes)}.log").open("wb") as log:
+            command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard", *arguments]
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        self.processes.append(process)
+        return process
+
+    def wait(self, workers: int) -> None:
+        """Until the scheduler answers and has so many workers."""
+        until(self._answers)
+        with distributed.Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=60)
+
+    def _answers(self) -> bool:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2]))).close()
+            return True
+        return False
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    made.worker()
+    made.worker("--resources", "gpu=1")
+    made.wait(2)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def dask(cluster: Cluster, environment: Environment) -> Iterator[Dask]:
+    executor = Dask(cluster.address, environment)
+    yield executor
+    executor.close()
+
+
+def marked(mark: str) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+def until(condition: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_results_are_those_of_this_machine(dask: Dask, zygote: Zygote) -> None:
+    one = program(
+        "import os, answers\nprint(open(os.environ['NOTE_DIR'] + '/data.txt').read())\nanswers.ANSWER",
+        "import jax\nx = jax.grad(lambda x: x * x)(3.0)\nx  # => 6.0",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 3]);",
+        Cell("1/0", "fails", CellOptions(raises="ZeroDivisionError")),
+        Cell("2", "skipped", CellOptions(skip="its time has not come")),
+        "import os\nos._exit(3)",
+        "'never'",
+    )
+    there, here = dask.record([one])[0], zygote.record([one])[0]
+    assert there.result.results == here.result.results
+    assert there.result.log.executor == "zygote of a dask worker"
+    assert there.result.log.isolation == here.result.log.isolation
+
+
+def test_what_a_run_depended_on_is_named_as_here(dask: Dask, zygote: Zygote) -> None:
+    one = program("import os, numpy, answers\nopen(os.environ['NOTE_DIR'] + '/data.txt').read()")
+    assert dask.record([one])[0].manifest == zygote.record([one])[0].manifest
+
+
+def test_programs_come_back_in_order_from_all_workers(dask: Dask) -> None:
+    programs = [program(f"{n}", slug=f"n{n}", path=f"n{n}.md") for n in range(4)]
+    heard: list[ProgramResult] = []
+    results = dask.run(programs, heard.append)
+    assert [r.slug for r in results] == ["n0", "n1", "n2", "n3"]
+    assert {r.slug for r in heard} == {r.slug for r in results}
+    assert [dict(r.results[0].outputs[0].data)["text/plain"] for r in results] == ["0", "1", "2", "3"]
+
+
+def test_a_cell_that_needs_something_runs_where_it_is(dask: Dask) -> None:
+    fine, without = dask.run(
+        [program("1 + 1  # => 2", needs="gpu", slug="a"), program("1", needs="tpu", slug="b")]
+    )
+    assert fine.results[0].observations[0].value == "2"
+    assert without.results[0].message == "Not run: needs tpu, and there is none here."
+
+
+def test_a_worker_that_dies_costs_no_result(cluster: Cluster, environment: Environment) -> None:
+    mortal = cluster.worker("--resources", "mortal=1")
+    mark = f"{cluster.folder}-mortal"
+    fragile = replace(environment, variables=((MARK, mark),))
+    executor = Dask(cluster.address, fragile)
+    sleepy = [program("import time\ntime.sleep(2)\n'done'", slug=f"n{n}", path=f"n{n}.md") for n in range(4)]
+    results: list[ProgramResult] = []
+    thread = threading.Thread(target=lambda: results.extend(executor.run(sleepy)))
+    cluster.wait(3)
+    thread.start()
+    until(lambda: _below(mortal.pid) & set(marked(mark)))
+    mortal.kill()
+    mortal.wait()
+    thread.join(timeout=120)
+    executor.close()
+    assert [r.results[0].status for r in results] == ["ok"] * 4
+    until(lambda: not marked(mark))
+
+
+def _below(root: int) -> set[int]:
+    found = {root}
+    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        with suppress(OSError, ValueError):
+            if int((process / "stat").read_text().rpartition(")")[2].split()[1]) in found:
+                found.add(int(process.name))
+    return found
+
+
+def test_an_interrupted_build_leaves_nothing_on_the_workers(cluster: Cluster, tmp_path: Path) -> None:
+    mark = f"{tmp_path}-interrupted"
+    script = (
+        "from generator.execution.dask import Dask\n"
+        "from generator.execution.protocol import Environment\n"
+        "from tests.execution.conftest import program\n"
+        f"executor = Dask({cluster.address!r}, Environment(variables=(({MARK!r}, {mark!r}),)))\n"
+        "executor.run([program('import time; time.sleep(600)')])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL, preexec_fn=hear_interrupts
+    )
+    until(lambda: len(marked(mark)) >= 2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    until(lambda: not marked(mark))
+
+
+def test_where_no_scheduler_is_the_build_says_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    (tmp_path / "a.md").write_text("```{python}\n1\n```\n")
+    build = subprocess.run(
+        [sys.executable, "build.py", "--notes", str(tmp_path), "--out", str(tmp_path / "out"),
+         "--cache", str(tmp_path / "cache"), "--executor", address],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert build.returncode == 4, build.stderr
+    assert f"no Dask scheduler answers at {address}: start one with “dask scheduler”" in build.stderr
+
+
+def test_workers_of_another_version_are_refused(
+    cluster: Cluster, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "python_version", lambda: "3.0.0")
+    with pytest.raises(Unavailable, match="runs another version of this program"):
+        Dask(cluster.address, environment).run([program("1")])
