@@ -14,6 +14,7 @@ from generator.pages.figures import adapted
 
 pytestmark = pytest.mark.browser
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 PAGES = ("gaussian.html", "cholesky.html", "all.html", "404.html")
 
 
@@ -217,3 +218,25 @@ def test_a_formula_stops_the_tab_key_only_where_it_scrolls(visit, garden) -> Non
     expect(formula).to_have_accessible_name("Formula")
     page.set_viewport_size({"width": 1200, "height": 700})
     expect(formula).not_to_have_attribute("tabindex", "0")
+
+
+def test_code_can_be_copied_by_touch(visit, garden) -> None:
+    page = visit(
+        garden.url + "gaussian.html", **PHONE, permissions=["clipboard-read", "clipboard-write"]
+    ).page
+    button = page.locator(".cell[data-label='overshoot'] .copy")
+    expect(button).to_have_css("opacity", "1")
+    assert button.bounding_box()["height"] >= 24
+    button.tap()
+    assert page.evaluate("navigator.clipboard.readText()") == "fit(start=1e9)"
+
+
+def test_nothing_is_faded_or_glided_for_a_reader_who_wants_it_calm(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html", reduced_motion="reduce").page
+    moving = page.evaluate(
+        "[...document.querySelectorAll('.note, .note *')].filter((e) =>"
+        " getComputedStyle(e).transitionDuration.split(', ').some((t) => parseFloat(t) > 0)"
+        " || getComputedStyle(e).animationName !== 'none').map((e) => e.className)"
+    )
+    assert moving == []
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
