@@ -8,11 +8,11 @@ INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --only-binary :a
 RESOLVE := $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-.PHONY: help site serve test check lint bench lock clean chromium
+.PHONY: help site serve test check lint bench bench-reader lock clean chromium
 .NOTPARALLEL:
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 site: .venv/site.stamp ## Build the garden into _site/
 	$(PY) build.py
@@ -34,6 +34,9 @@ lint: .venv/test.stamp ## Check format, lint and types
 
 bench: .venv/test.stamp ## Measure builds of generated gardens
 	$(PY) -m tests.bench
+
+bench-reader: .venv/test.stamp chromium ## Measure what a reader waits for, in a browser
+	$(PY) -m tests.bench reader --write tests/bench/RESULTS-reader.md
 
 lock: .venv/test.stamp ## Choose versions anew, and pin them with hashes
 	$(RESOLVE) -o requirements/site.lock pyproject.toml
