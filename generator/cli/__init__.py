@@ -100,7 +100,11 @@ def _rebuild(loaded: config.Loaded) -> None:
 
 
 def _verify(loaded: config.Loaded, asked: Arguments) -> int:
-    """Hold a built site against its manifest."""
+    """Run the cells that are named again; without a name, hold a built site against its manifest."""
+    if asked.names:
+        from generator.cli import verifying
+
+        return verifying.run(loaded, asked.names, Progress(sys.stderr))
     differences = disk.verify(loaded.out_dir)
     for difference in differences:
         sys.stdout.write(difference + "\n")

@@ -15,7 +15,7 @@ COMMANDS = {
     "serve": "build, show the site on a local address, build again on each save",
     "audit": "run cells again in other surroundings: which digits are stable",
     "accept": "write what came out into the notes, as a diff that is shown first",
-    "verify": "hold a built site against its manifest",
+    "verify": "run the cells of NOTE, or NOTE#label, again; without one, hold the site against its manifest",
     "explain": "say of each note, or of NOTE, whether its cells would run, and why",
 }
 
