@@ -32,6 +32,7 @@ LIBRARY = str(Path(__file__).resolve().parent / "library")
 
 _SYSTEM = ("/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/etc", "/var/cache", "/opt")
 _WHOLE = 64 << 20
+_ENGINE = f"{ROOT}/generator/execution/"
 _LOCAL = ("('127.", "('::1'", "('localhost'")
 
 
@@ -164,6 +165,8 @@ class Watch:
             return  # Modules are recorded by their files, not by where they were looked for.
         with suppress(OSError, ValueError):
             full = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - in a hook, nothing heavier
+            if full.startswith(_ENGINE) and sys._getframe(2).f_code.co_filename.endswith("/tokenize.py"):
+                return  # A traceback shows lines of the engine: nothing that a note depends on.
             if not self._ignore(full) and "/__pycache__/" not in full:
                 self._opened.add(full)
 

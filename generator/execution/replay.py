@@ -104,7 +104,7 @@ class Guard:
         if not self._on or (event not in _CHANGES and not (event == "open" and _writes(arguments))):
             return
         if not str(arguments[0] if arguments else "").startswith((*self._folders, os.devnull)):
-            raise Skip("the function changes something outside, and is not called again")
+            raise Skip("the function writes files or starts processes, and is not called again")
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:

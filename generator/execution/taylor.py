@@ -77,15 +77,17 @@ def _judge(
     agreement = AGREEMENT if epsilon == DOUBLE else 10 * AGREEMENT
     agrees = error <= agreement
     remainders = _remainders(base, values, slope)
-    least = max(4 * noise, 16 * min(remainders))
-    floors = [least + (10 * error * scale * h if agrees else 0.0) for h, _, _ in values]
+    floors = [4 * noise for _ in values]
+    if agrees:  # Then what is left at the finest steps is noise as well.
+        floors = [max(floors[0], 16 * min(remainders)) + 10 * error * scale * h for h, _, _ in values]
     orders = _orders(remainders, floors)
     if _is_kinked(values, bends, noise, scale):
         return Finding("rough", orders, error, resolution)
     if agrees and resolution <= agreement:
         return Finding("held", orders, error, resolution)
-    refuted = error > REFUTED / AGREEMENT * agreement and error > 10 * resolution
-    if refuted and not _is_stepped(base, values, quotient, size):
+    apart = error > REFUTED / AGREEMENT * agreement and error > 10 * resolution
+    linear = len(orders) > 1 and all(abs(order - 1) < 0.3 for order in orders[-2:])
+    if apart and linear and not _is_stepped(base, values, quotient, size):
         return Finding("failed", orders, error, resolution)
     return Finding("unresolved", orders, error, resolution)
 
