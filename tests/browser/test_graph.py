@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -238,6 +241,43 @@ def test_the_map_is_crisp_on_a_dense_screen(built: Served, visit: Visitor) -> No
     page = opened(visit, built.url + "graph.html", device_scale_factor=2).page
     canvas = page.locator(".graph canvas")
     assert canvas.evaluate("(canvas) => canvas.width / canvas.clientWidth") == pytest.approx(2, abs=0.01)
+
+
+def test_a_large_map_is_coarse_while_it_moves_and_crisp_at_rest(built: Served, visit: Visitor) -> None:
+    count = 3200
+    spiral = [(math.sqrt(i) * math.cos(i) * 9, math.sqrt(i) * math.sin(i) * 9) for i in range(count)]
+    large = {
+        "slugs": [f"n{i}" for i in range(count)],
+        "titles": [f"Note {i}" for i in range(count)],
+        "dates": [""] * count,
+        "grades": [""],
+        "grade": [0] * count,
+        "tags": [],
+        "tagged": [[] for _ in range(count)],
+        "x": [round(x) for x, _ in spiral],
+        "y": [round(y) for _, y in spiral],
+        "links": [[1] if i + 1 < count else [] for i in range(count)],
+    }
+    folder = built.folder / "large"
+    shutil.copytree(built.folder, folder, ignore=shutil.ignore_patterns("large"))
+    (folder / "graph/map.json").write_text(json.dumps(large), "utf-8")
+    page = opened(visit, built.url + "large/graph.html", device_scale_factor=2).page
+    canvas = page.locator(".graph canvas")
+    grain = "(canvas) => canvas.width / canvas.clientWidth"
+    assert canvas.evaluate(grain) == pytest.approx(2, abs=0.01)
+    page.evaluate(
+        """() => {
+          const canvas = document.querySelector('.graph canvas');
+          window.grains = [];
+          const note = () => {
+            window.grains.push(Math.round(canvas.width / canvas.clientWidth));
+            requestAnimationFrame(note);
+          };
+          note();
+        }"""
+    )
+    canvas.press("+")
+    page.wait_for_function("() => window.grains.includes(1) && window.grains.at(-1) === 2")
 
 
 def test_around_a_note_lies_what_is_one_two_or_three_links_away(built: Served, visit: Visitor) -> None:

@@ -10,6 +10,9 @@ from measures import CONTRAST, LINE_LENGTHS
 from PIL import Image
 from playwright.sync_api import expect
 
+from generator import theme
+from generator.config import Config
+from generator.model import ListGroup, ListPage, OutPath, Page, Ref
 from generator.pages.figures import adapted
 
 pytestmark = pytest.mark.browser
@@ -158,6 +161,21 @@ def test_code_is_copied_as_it_is_written(visit, garden) -> None:
     page.locator(".cell[data-label='overshoot'] .copy").click()
     expect(page.locator(".cell[data-label='overshoot'] .copy")).to_have_text("copied")
     assert page.evaluate("navigator.clipboard.readText()") == "fit(start=1e9)"
+
+
+def test_of_a_long_list_what_is_far_away_is_not_laid_out_and_can_be_reached(visit, garden) -> None:
+    refs = tuple(Ref(f"Note {i:03}", "reverse.html", "reverse") for i in range(500))
+    page = Page(OutPath("many.html"), "list", "", ListPage("Many", "500 notes.", (ListGroup("N", refs),)))
+    (garden.folder / "many.html").write_bytes(theme.render(page, Config()))
+    here = visit(garden.url + "many.html").page
+    expect(here.locator(".refs > li")).to_have_count(500)
+    laid_out = "(one) => one.checkVisibility({ contentVisibilityAuto: true })"
+    last = here.locator(".refs > li").last
+    assert here.locator(".refs > li").first.evaluate(laid_out)
+    assert not last.evaluate(laid_out)
+    here.keyboard.press("End")
+    expect(last).to_be_in_viewport()
+    assert last.evaluate(laid_out)
 
 
 def test_nothing_moves_for_a_reader_who_wants_less_motion(visit, garden) -> None:

@@ -398,6 +398,40 @@ def test_nothing_glides_for_a_reader_who_wants_no_motion(visit, notes) -> None:
     assert page.evaluate("window.moves") > 0
 
 
+def test_a_note_is_fetched_once_when_the_pointer_rests_on_its_link_and_not_when_it_passes(
+    visit, notes
+) -> None:
+    there = visit(notes.url + "alpha.html")
+    page = there.page
+    fetched = lambda: there.requests.count(notes.url + "beta.html")  # noqa: E731
+    link = pane(page, "alpha").locator(".note-body a[data-slug='beta']").first
+    link.evaluate(
+        """(link) => {
+          for (const one of [link, document.body]) {
+            one.dispatchEvent(new PointerEvent('pointerover', { bubbles: true, pointerType: 'mouse' }));
+          }
+        }"""
+    )
+    page.wait_for_timeout(300)
+    passed = fetched()
+    with page.expect_request(notes.url + "beta.html"):
+        link.hover()
+    link.click()
+    opened(page, "alpha", "beta")
+    assert (passed, fetched()) == (0, 1)
+
+
+def test_a_pane_that_opens_asks_no_other_to_be_styled_anew(visit, notes) -> None:
+    """Where a pane is in the stack is said in properties that what is in it does not inherit."""
+    page = visit(notes.url + STACK).page
+    opened(page, "alpha", "beta", "gamma", "deep/delta")
+    styles = pane(page, "gamma").evaluate(
+        """(pane) => [pane, pane.querySelector('p')].map((one) =>
+             ['--i', '--n'].map((name) => getComputedStyle(one).getPropertyValue(name)))"""
+    )
+    assert styles == [["2", "4"], ["0", "1"]]
+
+
 def test_nothing_shifts_while_one_note_loads(visit, notes) -> None:
     page = visit(notes.url + "alpha.html").page
     page.wait_for_load_state("networkidle")
