@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator import markdown, promote
+from generator import disk, markdown, promote
 from generator.execution.compare import number
 from generator.execution.expectations import expectations
 from generator.execution.verify import judge
@@ -249,3 +250,26 @@ def test_a_cell_that_failed_is_left_alone() -> None:
     cells, spans = read(text)
     failed = ProgramResult(Slug("note"), (CellResult("error"),))
     assert promote.decisions(text, cells.cells, [spans[0].line], failed, []) == ()
+
+
+# ---------------------------------------------------------------- on disk
+
+
+def test_a_note_is_rewritten_where_it_lies_with_its_rights_and_line_ends(tmp_path: Path) -> None:
+    real = tmp_path / "elsewhere.md"
+    real.write_bytes(b"\xef\xbb\xbfa\r\nb")
+    real.chmod(0o640)
+    (tmp_path / "link.md").symlink_to(real)
+    assert disk.rewrite(tmp_path, "link.md", lambda text: text.replace("b", "c")) == ""
+    assert real.read_bytes() == b"\xef\xbb\xbfa\r\nc" and real.stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "link.md").is_symlink() and len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_cannot_be_rewritten_is_said_and_left(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "out.md").write_text("x")
+    (tmp_path / "notes" / "out.md").symlink_to(tmp_path / "out.md")
+    (tmp_path / "notes" / "bad.md").write_bytes(b"\xff")
+    for path in ("out.md", "bad.md", "none.md"):
+        assert path in disk.rewrite(tmp_path / "notes", path, lambda text: "changed")
+    assert (tmp_path / "out.md").read_text() == "x"

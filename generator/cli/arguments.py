@@ -59,7 +59,7 @@ class Arguments:
 
 def read(arguments: list[str]) -> Arguments:
     """Read a command line. Wrong usage ends the program with exit code 2, after saying why."""
-    parsed = _parser().parse_args(arguments)
+    parsed = _parser().parse_intermixed_args(arguments)
     flags = {
         setting.name: getattr(parsed, setting.name)
         for setting in config.SETTINGS
