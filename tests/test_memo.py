@@ -24,6 +24,7 @@ from generator.model import (
     Cell,
     CellHole,
     CellOptions,
+    CellResult,
     Found,
     Heading,
     Html,
@@ -32,8 +33,10 @@ from generator.model import (
     LinkHole,
     Missing,
     Note,
+    Output,
     Parsed,
     Problem,
+    ProgramResult,
     Range,
     Resolution,
     Slug,
@@ -235,6 +238,28 @@ def test_a_database_row_changed_by_hand_is_a_miss(tmp_path: Path) -> None:
         other.execute("update entry set value = (select value from entry where key = 'a') where key = 'b'")
         other.execute("update entry set value = 'text' where key = 'c'")
     assert store.get_many(["a", "b", "c"]) == {"a": b"of a"}
+
+
+def test_a_run_with_any_byte_flipped_is_a_miss(tmp_path: Path) -> None:
+    """Every byte of an entry as it lies in the database."""
+    from generator.execution.protocol import Manifest, Run
+
+    result = ProgramResult(Slug("n"), (CellResult("ok", (Output("stream", "stdout", "42\n"),)),))
+    run = Run(result, Manifest((("numpy", "2.0"),), (("note:data.csv", "absent"),), complete=True))
+    file = tmp_path / "s.sqlite"
+    store = SqliteStore(file)
+    store.put("run", encode(run))
+    with sqlite3.connect(file) as other:
+        [[whole]] = other.execute("select value from entry").fetchall()
+        assert len(whole) > 100
+        for i in range(len(whole)):
+            damaged = whole[:i] + bytes([whole[i] ^ 0xFF]) + whole[i + 1 :]
+            other.execute("update entry set value = ?", (damaged,))
+            other.commit()
+            assert store.get("run") is None
+        other.execute("update entry set value = ?", (whole,))
+        other.commit()
+    assert decode(store.get("run") or b"", Run) == run
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"", b"SQLite format 3\0" + b"\xff" * 5000])

@@ -25,6 +25,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -51,6 +52,8 @@ _ATTEMPTS = (_ALL, ("net", "mount"), ("net",))
 _HIDDEN = ("/tmp", "/var/tmp", "/run", "/dev")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _ACCELERATORS = ("nvidia*", "dri", "kfd")
+_PROCESSES = 4096
+"""Processes and threads of a note: many times what is allowed (`Limits.processes`), which a keeper counts."""
 _INSIDE = "NOTES_GARDEN_BUBBLE"
 
 
@@ -192,7 +195,17 @@ def enclose(fence: Fence, writable: Sequence[str], visible: Iterable[str]) -> No
     if mounts:
         _furnish([p for p in map(os.path.realpath, writable) if Path(p).exists()], _existing(visible))
     if "pid" in fence.words:
-        _mount("proc", "/proc", "proc", _RDONLY | _NOSUID | _NODEV | _NOEXEC)
+        _mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
+        _limit_processes()
+        _attributes("/proc", _RDONLY, 0, 0)
+
+
+def _limit_processes() -> None:
+    """So many and no more, however fast they multiply. Older kernels have one limit for the whole machine."""
+    release = os.uname().release.split(".")
+    if release[1:2] and (int(release[0]), int(re.sub(r"\D.*", "", release[1]))) >= (6, 14):
+        with suppress(OSError):
+            Path("/proc/sys/kernel/pid_max").write_text(str(_PROCESSES))
 
 
 def renounce(fence: Fence) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from generator import disk
 from generator.execution.manifest import ROOT
 from generator.execution.protocol import Environment, Limits
 from generator.execution.zygote import Zygote
@@ -156,6 +157,74 @@ def test_a_note_that_starts_process_after_process_is_stopped(run: Callable[..., 
     result = run(code).results[0]
     assert result.status == "killed"
     assert "more than 20 processes" in result.message
+
+
+def test_a_fork_bomb_is_stopped_and_harms_no_other_note(strict: Zygote) -> None:
+    # Of limited force, because it may go off where nothing but the keeper's count holds it.
+    bomb = (
+        "import os, time\nprint(os.environ['HOME'], flush=True)\n"
+        "for _ in range(9):\n    os.fork()\ntime.sleep(60)"
+    )
+    fine = program("import time\ntime.sleep(0.5)\n'fine'", slug="b", path="b.md")
+    exploded, other = strict.run([program(bomb), fine])
+    result = exploded.results[0]
+    assert result.status == "killed"
+    assert result.line in (3, 5)
+    assert "more than 20 processes" in result.message
+    assert not marked(printed(result).split()[0])
+    assert other.results[0].status == "ok"
+
+
+def test_ten_gigabytes_at_once_are_an_error_at_their_line(run: Callable[..., ProgramResult]) -> None:
+    result = run("x = 1\nhog = bytearray(10 << 30)", "2").results
+    assert [(r.status, r.line) for r in result] == [("memory", 2), ("blocked", 0)]
+    assert result[0].message.startswith("Out of memory: MemoryError")
+
+
+def test_two_hundred_megabytes_of_output_are_cut(run: Callable[..., ProgramResult]) -> None:
+    result = run(
+        "import os\nline = b'z' * 999_999 + b'\\n'\nfor _ in range(200):\n    os.write(1, line)"
+    ).results[0]
+    assert result.status == "ok"
+    assert len(printed(result)) < 101_000
+    assert "The output is cut here" in printed(result)
+
+
+def test_a_deadlock_after_a_fork_ends_at_the_deadline(run: Callable[..., ProgramResult]) -> None:
+    code = (
+        "import os, threading, time\nprint(os.environ['HOME'])\nlock = threading.Lock()\n"
+        "threading.Thread(target=lambda: lock.acquire() and time.sleep(60), daemon=True).start()\n"
+        "time.sleep(0.1)\npid = os.fork()\nif pid == 0:\n    lock.acquire()\nos.waitpid(pid, 0)"
+    )
+    result = run(code, timeout=1.0).results[0]
+    assert (result.status, result.line) == ("timeout", 9)
+    assert not marked(printed(result).strip())
+
+
+def test_a_cell_that_edits_its_own_note_is_refused_where_notes_are_fenced(
+    run: Callable[..., ProgramResult], vault: Path
+) -> None:
+    (vault / "edited.md").write_text("as it was")
+    code = "import os\nopen(os.path.join(os.environ['NOTE_DIR'], 'edited.md'), 'a').write('!')"
+    result = run(code)
+    if "mount" in result.log.isolation:
+        assert (result.results[0].status, result.results[0].line) == ("error", 2)
+        assert "Read-only file system" in result.results[0].message
+        assert (vault / "edited.md").read_text() == "as it was"
+    else:
+        assert result.results[0].status == "ok"
+
+
+def test_of_two_builds_at_once_one_is_turned_away(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    with disk.lock(tmp_path / "cache"):
+        build = subprocess.run(
+            [sys.executable, "build.py", "--notes", str(tmp_path / "notes"), "--out", str(tmp_path / "out"),
+             "--cache", str(tmp_path / "cache")],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert build.returncode == 5, build.stderr
+    assert "another build" in build.stderr
 
 
 def test_a_fork_that_runs_on_is_not_heard(run: Callable[..., ProgramResult]) -> None:
