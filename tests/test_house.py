@@ -116,7 +116,7 @@ def test_the_note_in_readme_is_a_note(tmp_path: Path) -> None:
     made = garden(tmp_path, {"Gradient descent.md": dedent(example[0]), **others}, '[cells]\nplain = "run"\n')
     run = made.build("--strict", "--format", "json")
     assert run.code == 0, run.out
-    assert [cell["grade"] for cell in run.report["cells"]] == ["matches"]
+    assert [cell["grade"] for cell in run.report["cells"]] == ["checked"]
     assert run.report["links"]["total"] == run.report["links"]["found"] == 4
 
 
