@@ -89,8 +89,10 @@ class _Text:
 
     def _link(self, ends: bool, rest: str) -> None:
         if not ends:
-            address = unescape(dict(_ATTRIBUTE.findall(rest)).get("href", ""))
-            self._links.append("" if address.startswith("#") else address)
+            given = dict(_ATTRIBUTE.findall(rest))
+            address = unescape(given.get("href", ""))
+            is_value = given.get("class") == "value"  # of which the text itself is all that is said
+            self._links.append("" if is_value or address.startswith("#") else address)
             self._line += "[" if self._links[-1] else ""
         elif self._links:
             address = self._links.pop()
