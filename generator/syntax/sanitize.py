@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from html import unescape
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):")
 _SKIPPED = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+")
 _IMAGE_DATA = re.compile(r"data:image/(?:png|gif|jpeg|webp);base64,[A-Za-z0-9+/\s]*={0,2}", re.IGNORECASE)
 _IMAGE_SOURCES = frozenset({("img", "src"), ("video", "poster")})
+_ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
+_IMAGE = re.compile(r'<img((?: [a-z-]+="[^"]*")*)>')  # as the cleaner writes it
 _URL_ATTRIBUTES = frozenset({"href", "src", "poster", "cite"})
 _REWRITTEN = _URL_ATTRIBUTES | {"id", "name"}
 _NAMES = frozenset({"id", "name", "headers", "aria-labelledby", "aria-describedby"})
@@ -175,13 +177,13 @@ def clean(html: str, rewrite: Callable[[str, str, str], str | None] | None = Non
     or None.
     """
     if rewrite is None:
-        return _author_cleaner().clean(html)
+        return _shown(_author_cleaner().clean(html))
 
     def attribute(tag: str, name: str, value: str) -> str | None:
         kept = _author_attribute(tag, name, value)
         return rewrite(tag, name, kept) if kept is not None and name in _REWRITTEN else kept
 
-    return _cleaner(_PHRASING | _FLOW | _TABLE | _MATHML, attribute).clean(html)
+    return _shown(_cleaner(_PHRASING | _FLOW | _TABLE | _MATHML, attribute).clean(html))
 
 
 def clean_output(html: str) -> str:
@@ -190,7 +192,19 @@ def clean_output(html: str) -> str:
     Stricter than for authors: no ids, no media, no images but embedded ones (a page makes no request
     to another host for what a cell printed), and no classes but those of a table of data.
     """
-    return _output_cleaner().clean(html)
+    return _shown(_output_cleaner().clean(html))
+
+
+def _shown(html: str) -> str:
+    """Without images that have lost their source: what stands for such an image is its text."""
+    return _IMAGE.sub(_image_or_text, html) if "<img" in html else html
+
+
+def _image_or_text(image: re.Match[str]) -> str:
+    attributes = dict(_ATTRIBUTE.findall(image[1]))
+    if "src" in attributes:
+        return image[0]
+    return escape(unescape(attributes.get("alt", "")), quote=False)
 
 
 def safe_url(url: str) -> bool:
