@@ -8,7 +8,7 @@ INSTALL := $(PY) -m pip install -qq --disable-pip-version-check --only-binary :a
 RESOLVE := $(PY) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-.PHONY: help site serve test check lint bench bench-reader lock clean chromium
+.PHONY: help site serve test check lint bench bench-reader conformance lock clean chromium
 .NOTPARALLEL:
 
 help: ## Say what there is to make
@@ -37,6 +37,9 @@ bench: .venv/test.stamp ## Measure builds of generated gardens
 
 bench-reader: .venv/test.stamp chromium ## Measure what a reader waits for, in a browser
 	$(PY) -m tests.bench reader --write tests/bench/RESULTS-reader.md
+
+conformance: .venv/test.stamp chromium ## Ask axe-core, Nu, html-validate and Lighthouse about every page
+	$(PY) -m tests.conformance
 
 lock: .venv/test.stamp ## Choose versions anew, and pin them with hashes
 	$(RESOLVE) -o requirements/site.lock pyproject.toml

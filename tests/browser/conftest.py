@@ -13,16 +13,6 @@ from served import Served, Visit, serve
 
 from generator.config import Config
 
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 NO_BROWSER = (
     "The browser tests need Chromium and found none. `make chromium` gets one; "
     "or set CHROMIUM to the path of one that starts."
@@ -36,7 +26,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.fail(NO_BROWSER, pytrace=False)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        chromium = playwright.chromium.launch(executable_path=path, args=list(obtain_chromium.ARGUMENTS))
         yield chromium
         chromium.close()
 

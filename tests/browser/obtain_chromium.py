@@ -13,6 +13,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+"""How tests start it: without a window, and silent towards other hosts."""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
 
