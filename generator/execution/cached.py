@@ -94,7 +94,8 @@ class Cached:
         """Why a program would have to run, as the end of a sentence; "" if its result is valid."""
         found = self._look_up(program)
         if isinstance(found, str) and self._mode == "frozen":
-            found = self._recorded(program)
+            recorded = self._recorded(program)
+            return recorded if isinstance(recorded, str) else ""
         return found if isinstance(found, str) else ""
 
     @cached_property
@@ -115,8 +116,8 @@ class Cached:
         if self._mode == "fresh":
             return None
         found = self._look_up(program)
-        if isinstance(found, ProgramResult):
-            return found
+        if not isinstance(found, str):
+            return self._beside(program, found[1], found[0])
         if self._mode == "normal":
             return None
         recorded = self._recorded(program)
@@ -128,14 +129,17 @@ class Cached:
     def _oldest(self, known: Mapping[int, ProgramResult]) -> set[int]:
         """The results that are to be had again, oldest first, as far as there is time: none of the last
         day."""
-        yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        chosen, left = set(), self._reverify
+        chosen: set[int] = set()
+        left = self._reverify
         for index in sorted(known, key=lambda index: known[index].log.when):
-            log = known[index].log
-            left -= sum(log.seconds)
-            if left < 0 or not log.when or log.when > yesterday:
-                break
-            chosen.add(index)
+            log, seconds = known[index].log, sum(known[index].log.seconds)
+            due = bool(log.when) and log.when < _days_ago(1)
+            late = (
+                not chosen and self._reverify > 0 and log.when < _days_ago(30)
+            )  # too slow for its turn till now
+            if due and (seconds <= left or late):
+                chosen.add(index)
+                left -= seconds
         return chosen
 
     def _recorded(self, program: Program) -> ProgramResult | str:
@@ -155,14 +159,14 @@ class Cached:
         results = tuple(replace(result, recorded=True) for result in found.results)
         return beside(replace(found, results=results), evidence, parts, same=True)
 
-    def _look_up(self, program: Program) -> ProgramResult | str:
-        """The valid result of a program, or why there is none."""
+    def _look_up(self, program: Program) -> tuple[ProgramResult, Manifest] | str:
+        """The valid result of a program and what it depended on, or why there is none."""
         parts = self._parts(program)
         entry = self._entry(digest(parts))
         if entry is None or len(entry.shapes) != len(program.cells):
             return self._difference(program, parts)
         found = self._fit(program, entry)
-        return found if isinstance(found, str) else self._beside(program, parts, found, entry.run.manifest)
+        return found if isinstance(found, str) else (found, entry.run.manifest)
 
     def _fit(self, program: Program, entry: Entry) -> ProgramResult | str:
         """The result of an entry for a program with the same key, or why it does not hold."""
@@ -179,13 +183,20 @@ class Cached:
         vault = os.path.realpath(self._environment.vault) if self._environment.vault else ""
         return vault, surroundings.folder_of(program.path, self._environment)
 
-    def _beside(
-        self, program: Program, parts: Parts, result: ProgramResult, manifest: Manifest
-    ) -> ProgramResult:
-        """A result that was made here, with what the evidence adds to it."""
+    def _beside(self, program: Program, manifest: Manifest, result: ProgramResult) -> ProgramResult:
+        """A result that was made here, with what the evidence adds to it: also the results of cells that need
+        what this machine does not have."""
         evidence = self._evidence(program.path)
         if evidence is None:
             return result
+        parts = self._parts(program)
+        lacking = [i for i, cell in enumerate(program.cells) if _is_lacking(cell, result.results[i])]
+        recorded = self._recorded(program) if lacking else ""
+        if isinstance(recorded, ProgramResult):
+            filled = {i: recorded.results[i] for i in lacking if recorded.results[i].status == "ok"}
+            result = replace(
+                result, results=tuple(filled.get(i, one) for i, one in enumerate(result.results))
+            )
         theirs = replace(evidence.parts, python=_near(evidence.parts.python, parts.python, 3))
         same = theirs == parts and portable(manifest) == evidence.entry.run.manifest
         return beside(result, evidence, parts, same)
@@ -233,7 +244,7 @@ class Cached:
             self._store.put(f"run-{key}", encode(entry))
             last = Last(parts, tuple(cell.code for cell in program.cells))
             self._store.put(self._last_key(program), encode(last))
-        return self._beside(program, parts, run.result, run.manifest)
+        return self._beside(program, run.manifest, run.result)
 
     def _with_deps(self, program: Program, manifest: Manifest) -> Manifest:
         """A manifest with the inputs that the note itself declares, which nothing could see being opened."""
@@ -318,6 +329,15 @@ def _split(cell: Cell) -> list[str]:
 
 def _labels(program: Program) -> tuple[str, ...]:
     return tuple(cell.label for cell in program.cells)
+
+
+def _is_lacking(cell: Cell, result: CellResult) -> bool:
+    """Whether a cell was left out for want of a device, and not because its author wants it left out."""
+    return result.status == "skipped" and bool(cell.options.needs) and not cell.options.skip
+
+
+def _days_ago(days: int) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _near(theirs: str, ours: str, parts: int = 2) -> str:

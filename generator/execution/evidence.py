@@ -237,7 +237,7 @@ def beside(result: ProgramResult, evidence: Evidence, parts: Parts, same: bool) 
         fits = audit is not None and audit.text == printed(one)
         marks = (one.partition(":") for one in evidence.accepted)
         accepted = tuple(sorted(text for of, _, text in marks if of == cell[:16]))
-        results.append(replace(one, audit=audit if fits else None, accepted=accepted))
+        results.append(replace(one, audit=audit if fits else one.audit, accepted=accepted))
     return replace(result, results=tuple(results))
 
 

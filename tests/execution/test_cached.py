@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -209,7 +210,7 @@ def test_no_secret_of_the_environment_is_stored(bench: Bench, monkeypatch: pytes
     assert not any(b"tweet-tweet" in value for value in bench.store.entries.values())
 
 
-# ---------------------------------------------------------------- what never runs a cell again, and what always does
+# ---------------------------------------------------------------- what runs a cell again, and what never does
 
 
 def evidence_of(bench: Bench, *programs: Program, accepted: tuple[str, ...] = ()) -> dict[str, bytes]:
@@ -437,3 +438,30 @@ def test_the_oldest_results_run_again_where_something_runs_anyway(bench: Bench) 
     assert bench.inner.ran == before + 3
     assert [result.log.when[:4] == "2020" for result in results] == [True, False, False, False]
     assert [result.slug for result in results] == ["0", "1", "2", "new"]
+
+
+def test_a_result_that_is_too_slow_for_its_turn_has_one_when_it_is_a_month_old(bench: Bench) -> None:
+    slow, new = program("1", path="slow.md", slug="slow"), program("2", path="new.md", slug="new")
+    assert bench.runs(slow)
+    parts, entry = bench.cached().kept(slow) or pytest.fail("not kept")
+    week = (datetime.now(UTC) - timedelta(days=7)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for when, turns in ((week, 1), ("2020-01-01T00:00:00Z", 2)):
+        log = replace(entry.run.result.log, when=when, seconds=(50.0,))
+        run = replace(entry.run, result=replace(entry.run.result, log=log))
+        bench.store.entries = {f"run-{digest(parts)}": encode(replace(entry, run=run))}
+        before = bench.inner.ran
+        Cached(bench.inner, bench.store, bench.environment, reverify=1.0).run([slow, new])
+        assert bench.inner.ran == before + turns
+
+
+def test_a_cell_that_needs_another_machine_is_shown_from_the_evidence(bench: Bench) -> None:
+    here = program("1 + 1", Cell("2 + 2", "big", CellOptions(needs="gpu")))
+    there = replace(here, cells=(here.cells[0], replace(here.cells[1], options=CellOptions())))
+    assert bench.runs(there)
+    parts, entry = bench.cached().kept(there) or pytest.fail("not kept")
+    parts = bench.cached()._parts(here)
+    files = evidence.to_files("note.md", evidence.Evidence(parts, entry))
+    (result,) = elsewhere(bench, files, "normal").run([here])
+    assert [(one.status, one.recorded) for one in result.results] == [("ok", False), ("ok", True)]
+    (alone,) = bench.cached().run([here])
+    assert [one.status for one in alone.results] == ["ok", "skipped"]
