@@ -9,6 +9,7 @@ const SLICE = 7; // milliseconds of a frame that drawing may take
 const CHUNK = 60; // links in one stroke: long paths take more than their share
 const LIT = 400; // neighbours that light up; a hub has thousands
 const LABELS = 70;
+const HALO = 3; // pixels around a name
 const TRIES = 700; // labels considered in a frame
 const NEAR = 8; // pixels around a note that belong to it
 const MOVED = 4; // pixels that make a drag of a click
@@ -316,6 +317,36 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     return Object.assign([x - r, y - r, x + r, y + r], { note: i });
   };
 
+  function write(pen, title, left, middle, strong) {
+    pen.textBaseline = "middle";
+    pen.lineJoin = "round";
+    pen.strokeStyle = styled.paper;
+    pen.globalAlpha = 0.86;
+    pen.lineWidth = 3.5;
+    pen.strokeText(title, left, middle);
+    pen.globalAlpha = 1;
+    pen.fillStyle = strong ? styled.strong : styled.ink;
+    pen.fillText(title, left, middle);
+  }
+
+  const pictures = new Map(); // names as they were written: letters with a halo take long
+
+  function pictured(title, font, w, px) {
+    const known = `${dense} ${title} ${font}`;
+    if (!pictures.has(known)) {
+      if (pictures.size >= 4 * LABELS) pictures.clear();
+      const made = document.createElement("canvas");
+      made.width = Math.ceil((w + 2 * HALO) * dense);
+      made.height = Math.ceil(2 * px * dense);
+      const pen = made.getContext("2d");
+      pen.setTransform(made.width / (w + 2 * HALO), 0, 0, made.height / (2 * px), 0, 0);
+      pen.font = font;
+      write(pen, title, HALO, px, false);
+      pictures.set(known, made);
+    }
+    return pictures.get(known);
+  }
+
   const widths = new Map();
 
   function name(i, x, y, taken, strong) {
@@ -334,13 +365,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       if (taken.some((other) => other.note !== i && box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       taken.push(box);
       if (large) taken.push(spot(i));
-      context.strokeStyle = styled.paper;
-      context.globalAlpha = 0.86;
-      context.lineWidth = 3.5;
-      context.strokeText(title, left, middle);
-      context.globalAlpha = 1;
-      context.fillStyle = strong ? styled.strong : styled.ink;
-      context.fillText(title, left, middle);
+      if (large && !strong) context.drawImage(pictured(title, font, w, px), left - HALO, middle - px, w + 2 * HALO, 2 * px);
+      else write(context, title, left, middle, strong);
       return true;
     }
     return false;
@@ -537,6 +563,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     /** Colours, kinds or filters have changed. */
     restyle() {
       styled = style();
+      pictures.clear();
       version += 1;
       paint();
     },

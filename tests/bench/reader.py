@@ -453,8 +453,8 @@ def travelled(browser: Browser, url: str, site: Path, query: str) -> tuple[str, 
 
 def head(browser: Browser, runs: int) -> Iterator[str]:
     yield "# What a reader waits for\n"
-    yield f"`make bench-reader`. Medians of {runs} runs on {machine()}, Chromium {browser.version}, headless,"
-    yield f"without a graphics card; load {os.getloadavg()[0]:.1f} at the start. Compressed: gzip, level 6."
+    yield f"`make bench-reader`. Medians of {runs} runs on {machine()},"
+    yield f"Chromium {browser.version}, headless, without a graphics card. Compressed: gzip, level 6."
 
 
 def main() -> None:
@@ -477,7 +477,16 @@ def main() -> None:
         lines.append(f"\nLoad {os.getloadavg()[0]:.1f} at the end.")
         browser.close()
     if asked.write:
-        asked.write.write_text("\n".join(lines) + "\n", "utf-8")
+        asked.write.write_text("\n".join(lines) + "\n" + seen_before(asked.write), "utf-8")
+
+
+SEEN = "\n## What was seen"
+
+
+def seen_before(file: Path) -> str:
+    """What somebody has written below the tables: it stays."""
+    _, seen, text = file.read_text("utf-8").partition(SEEN) if file.is_file() else ("", "", "")
+    return seen + text
 
 
 def parts(browser: Browser, asked: argparse.Namespace, folder: Path) -> Iterator[str]:
