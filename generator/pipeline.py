@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from generator import checks, claims, feeds, graph, links, markdown, mentions, search, theme
 from generator.config import Config
-from generator.execution import notebook, verify
+from generator.execution import helpers, notebook, verify
 from generator.execution.protocol import Executor, Report
 from generator.memo import Caller
 from generator.model import (
@@ -303,9 +303,12 @@ def notebook_files(garden: Garden, vault: Vault) -> dict[OutPath, bytes]:
     programs = programs_of(garden)
     wanted = {program.path for program in programs}
     sources = {source.path: source for source in vault.sources if source.path in wanted}
-    return {
+    files = {
         notebook_of(program.slug): _executed(garden, program, sources[program.path]) for program in programs
     }
+    if any(map(helpers.used, programs)):  # What its checks come from, to lie beside a notebook.
+        files[OutPath(helpers.NAME)] = helpers.module()
+    return files
 
 
 def _executed(garden: Garden, program: Program, source: Source) -> bytes:

@@ -18,6 +18,7 @@ from generator.execution.manifest import LIBRARY
 from generator.execution.verify import judge
 from generator.model import Cell, CellOptions, ProgramResult
 from tests.execution.conftest import program
+from tests.support import made
 
 SOURCE = Path(LIBRARY) / "garden.py"
 
@@ -245,3 +246,9 @@ def test_the_helper_is_an_input_that_names_no_place(zygote: Any) -> None:
     (run,) = zygote.record([program("from garden import check")])
     assert [where for where, _ in run.manifest.inputs] == ["library:garden.py"]
     assert "numpy" in dict(run.manifest.packages)
+
+
+def test_a_site_has_the_helper_if_a_note_uses_it() -> None:
+    cell = "# N\n\n```{python}\nfrom garden import check\n```\n"
+    assert made({"a.md": cell}).files["garden.py"] == helpers.module()
+    assert "garden.py" not in made({"a.md": cell.replace("garden", "gardens")}).files
