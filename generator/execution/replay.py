@@ -174,7 +174,7 @@ def _check(call: Call, watcher: Watcher) -> Json:
         return _skipped(f"it was not done after {LIMIT_SECONDS:g} s of the processor's time")
     except Skip as reason:
         return _skipped(str(reason))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _skipped(f"it could not be repeated in double precision ({_message(error)})")
 
 
@@ -456,6 +456,8 @@ def _tested(case: Case, second: bool) -> Json:
         return _skipped("the function is not smooth there: its slopes to the left and to the right differ")
     if worst == "unresolved":
         closest = min(findings, key=lambda found: found.resolution)
+        if closest.resolution == float("inf"):
+            return _skipped("it has no finite value there, or none at the function's neighbouring points")
         return _skipped(
             "neither held nor refuted: difference quotients do not settle closely enough to tell "
             f"(they differ by {closest.error:.0e}, and are good to {closest.resolution:.0e})"
