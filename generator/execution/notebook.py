@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from generator.model import Cell, CellResult, Output, Program, ProgramResult
+from generator.model import Borrowed, Cell, CellResult, Frame, Output, Program, ProgramResult
 
 Json = dict[str, Any]
 _OPTIONS = (
@@ -39,12 +39,13 @@ def to_notebook(program: Program, result: ProgramResult, title: str = "", text: 
     """A note and what came out of its cells as the text of a valid `.ipynb` file: the same every time.
 
     `text` is the note's source; what it says between the cells becomes the prose between them, as written,
-    but without comments.
+    but without comments, and with values for the expressions in sentences. The cells of other notes that it
+    uses come first.
     """
-    prose = _prose(program, text)
+    prose = [_valued(part, i, program, result) for i, part in enumerate(_prose(program, text))]
     if title and not prose[0].startswith("# "):
         prose[0] = f"# {title}\n\n{prose[0]}".rstrip()
-    cells: list[Json] = []
+    cells = list(_borrowed(program.prelude))
     for i, (cell, outcome) in enumerate(zip(program.cells, result.results, strict=True)):
         cells += [*_markdown(i, prose[i]), _cell(i, cell, outcome)]
     cells += _markdown(len(program.cells), prose[-1])
@@ -59,6 +60,25 @@ def to_notebook(program: Program, result: ProgramResult, title: str = "", text: 
 
 def _markdown(number: int, text: str) -> list[Json]:
     return [{"cell_type": "markdown", "id": f"text-{number}", "metadata": {}, "source": text}] if text else []
+
+
+def _borrowed(prelude: Sequence[Borrowed]) -> Iterator[Json]:
+    path = ""
+    for i, one in enumerate(prelude):
+        if one.path != path:
+            path = one.path
+            yield from _markdown(-1 - i, f"From {path}, which this note uses:")
+        cell = _cell(i, one.cell, CellResult("ok"))
+        yield {**cell, "execution_count": None, "id": f"used-{i + 1}"}
+
+
+def _valued(prose: str, after: int, program: Program, result: ProgramResult) -> str:
+    """The prose behind so many cells, with the values that are known instead of their expressions."""
+    for inline, value in zip(program.values, result.values, strict=False):
+        if inline.after == after and value.status == "ok":
+            expression = rf"`\{{python\}} +{re.escape(inline.code)} *`"
+            prose = value.text.join(re.split(expression, prose, maxsplit=1))
+    return prose
 
 
 _FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})")
@@ -140,7 +160,7 @@ def _output(output: Output, number: int) -> Json:
     if output.kind == "stream":
         return {"output_type": "stream", "name": output.name, "text": output.text}
     if output.kind == "error":
-        lines = [f"{f.file or f'cell {(f.cell or 0) + 1}'}:{f.line}: {f.code}" for f in output.frames]
+        lines = [f"{_place(f)}:{f.line}: {f.code}" for f in output.frames]
         last = f"{output.name}: {output.text}"
         return {
             "output_type": "error",
@@ -152,6 +172,12 @@ def _output(output: Output, number: int) -> Json:
     if output.kind == "display":
         return {"output_type": "display_data", "data": data, "metadata": {}}
     return {"output_type": "execute_result", "execution_count": number + 1, "data": data, "metadata": {}}
+
+
+def _place(frame: Frame) -> str:
+    if frame.cell is None:
+        return frame.file
+    return f"cell {frame.cell + 1}" if frame.cell >= 0 else f"used cell {-frame.cell}"
 
 
 def _is_json(mime: str) -> bool:

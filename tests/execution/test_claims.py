@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import pytest
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from generator import pipeline
 from generator.config import Config
 from generator.execution.cached import Cached, Mode
+from generator.execution.notebook import to_notebook
 from generator.execution.protocol import Environment, Recorder
 from generator.execution.zygote import Zygote
 from generator.memo import Plain
@@ -19,9 +22,11 @@ from generator.model import (
     Borrowed,
     Cell,
     CellOptions,
+    CellResult,
     Inline,
     OutPath,
     Program,
+    ProgramResult,
     Site,
     Slug,
     Source,
@@ -356,3 +361,20 @@ def test_the_evidence_of_a_cell_says_how_it_was_run_and_how_to_run_it_again(benc
         facts
     )
     assert evidence.css("dd")[-1].text() == "python build.py verify 'top.md#sum'"
+
+
+def test_an_executed_notebook_begins_with_what_the_note_uses_and_holds_its_values() -> None:
+    one = program("lent + 1", prelude=(borrowed("lent = 7"),), values=(Inline("lent", 0), Inline("lent", 1)))
+    results = CellResult("ok"), (Value("ok", "7"), Value("ok", "8"))
+    text = "It is `{python} lent`.\n\n```{python}\nlent + 1\n```\n\nNow `{python}  lent `, `{python} no`.\n"
+    one = replace(one, lines=(4,))
+    made = json.loads(to_notebook(one, ProgramResult(one.slug, results[:1], values=results[1]), text=text))
+    assert [cell["source"] for cell in made["cells"]] == [
+        "From sub/used.md, which this note uses:",
+        "#| label: lent\n#| export: true\nlent = 7",
+        "It is 7.",
+        "#| label: cell-1\nlent + 1",
+        "Now 8, `{python} no`.",
+    ]
+    assert len({cell["id"] for cell in made["cells"]}) == 5
+    nbformat.validate(nbformat.from_dict(made))  # type: ignore[no-untyped-call]
