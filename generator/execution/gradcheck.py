@@ -40,7 +40,9 @@ IN_A_CELL = 16
 ON_A_LINE = 3
 """and as many of those that one line makes again and again."""
 LARGEST = 64 << 20
-"""Bytes of arguments that are kept until the end of a note."""
+"""Bytes of arguments that are kept until the end of a note for one call,"""
+TOGETHER = 256 << 20
+"""and for all of them."""
 PATIENCE = 240.0
 """Seconds that are waited for the derivatives of a note, all together. They have limits of their own."""
 _DEEPEST = 20
@@ -68,6 +70,10 @@ _MADE: weakref.WeakKeyDictionary[Callable[..., Any], tuple[str, Any]] = weakref.
 
 class Hidden(Exception):
     """A value that is not there yet: JAX is tracing. The message is the end of a sentence."""
+
+
+class Unvalued(Hidden):
+    """Of those, a value that a call further out may have."""
 
 
 class Caught(BaseException):
@@ -132,6 +138,7 @@ class Watcher:
         self._off = frozenset(off)
         self._seen: set[tuple[Any, ...]] = set()
         self._counts: Counter[tuple[Any, ...]] = Counter()
+        self._left = TOGETHER
         self.omitted: Counter[tuple[int, int]] = Counter()
 
     def install(self) -> None:
@@ -247,11 +254,13 @@ class Watcher:
     ) -> None:
         call.names = names_of(call.fun, self.namespace)
         try:
-            call.args, call.kwargs = kept((args, dict(kwargs)))
+            call.args, call.kwargs = kept((args, dict(kwargs)), self._left)
             call.fun = with_values(call.fun, peel)
-        except Hidden:
-            call.outer = outermost(frame)
+        except Unvalued:
+            call.outer = outermost(frame, self._left)
             call.outer.names = names_of(call.outer.fun, self.namespace)
+        last = call.outer or call
+        self._left -= size_of((last.args, last.kwargs))
 
     def _catch(self, watch: _Watch, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         call, wanted = watch.call(), self.wanted
@@ -351,17 +360,23 @@ def peel(value: Any) -> Any:
     if hasattr(value, "batch_dim") and hasattr(value, "val"):
         inner = peel(value.val)
         return Later(inner, value.batch_dim) if isinstance(value.batch_dim, int) else inner
-    raise Hidden("its arguments had no values, because JAX was tracing it")
+    raise Unvalued("its arguments had no values, because JAX was tracing it")
 
 
-def kept(tree: Any) -> Any:
+def size_of(tree: Any) -> int:
+    """Bytes of the arrays in a tree."""
+    leaves = sys.modules["jax"].tree_util.tree_leaves(tree)
+    return sum(getattr(leaf, "nbytes", 0) for leaf in leaves if is_array(leaf))
+
+
+def kept(tree: Any, left: int = LARGEST) -> Any:
     """A tree of arguments as they are now, whatever becomes of them. Raises Hidden."""
     util = sys.modules["jax"].tree_util
     leaves, structure = util.tree_flatten(tree)
     leaves = [peel(leaf) for leaf in leaves]
-    size = sum(getattr(leaf, "nbytes", 0) for leaf in leaves if is_array(leaf))
-    if size > LARGEST:
-        raise Hidden(f"its arguments are too large to be kept ({size >> 20} MB)")
+    size = size_of(leaves)
+    if size > min(left, LARGEST):
+        raise Hidden(f"its arguments are too large to be kept until the end of the note ({size >> 20} MB)")
     numpy = sys.modules["numpy"]
     return util.tree_unflatten(
         structure, [leaf.copy() if isinstance(leaf, numpy.ndarray) else leaf for leaf in leaves]
@@ -489,7 +504,13 @@ def names_of(fun: Any, namespace: dict[str, Any]) -> dict[str, Any]:
             if name in namespace and name not in names:
                 names[name] = namespace[name]
                 todo.append(namespace[name])
-    return {name: value for name, value in names.items() if not isinstance(value, types.ModuleType)}
+    return {name: value for name, value in names.items() if _may_be_held(value)}
+
+
+def _may_be_held(value: Any) -> bool:
+    """Whether a value may be kept alive until the end of the note. A name of what is too large for that means
+    what it means then."""
+    return not isinstance(value, types.ModuleType) and not (is_array(value) and value.nbytes > LARGEST)
 
 
 def _names_in(code: types.CodeType) -> Iterator[str]:
@@ -499,7 +520,7 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
             yield from _names_in(constant)
 
 
-def outermost(frame: types.FrameType | None) -> Call:
+def outermost(frame: types.FrameType | None, left: int) -> Call:
     """The outermost call of JAX that leads to a frame. Raises Hidden if there is none that has values."""
     found: tuple[types.FrameType, types.FrameType | None] | None = None
     below: list[types.FrameType] = []
@@ -515,5 +536,5 @@ def outermost(frame: types.FrameType | None) -> Call:
     held = place.f_locals
     if not {"fun", "args", "kwargs"} <= held.keys():
         raise Hidden("its arguments had no values, and no call around it has")
-    args, kwargs = kept((held["args"], dict(held["kwargs"])))
+    args, kwargs = kept((held["args"], dict(held["kwargs"])), left)
     return Call("", with_values(held["fun"], peel), {}, args, kwargs)

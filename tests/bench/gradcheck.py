@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import resource
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ LIMITS = Limits(cell_seconds=120, note_seconds=900)
 _DIFFERENTIATES = re.compile(r"\b(grad|value_and_grad|jacfwd|jacrev|jacobian|hessian)\(")
 _TRIES = 8
 _TOGETHER = 7
+_COSTLY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,32 @@ def _said(executor: Zygote, codes: list[str]) -> Iterator[Check]:
         yield min(outcome.checks or (nothing,), key=lambda check: order.index(check.outcome))
 
 
+def of_cost(folder: Path) -> None:
+    """Time of the processor that the notes of a folder take, with and without checks, cold and warm."""
+    derived = sorted(programs(folder, "run"), key=_derivatives, reverse=True)[:_COSTLY]
+    print(f"\n### cost\n\n{', '.join(program.path for program in derived)}\n")
+    print("| compilation cache | without, s | with, s | × | derivatives |\n| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as cache:
+        plain, checked = Path(cache, "plain"), Path(cache, "checked")
+        for state in ("cold", "warm"):
+            without, _ = _cost(Environment(str(folder), str(plain), 1, LIMITS), derived)
+            with_, count = _cost(Environment(str(folder), str(checked), 1, LIMITS, gradcheck="fail"), derived)
+            print(f"| {state} | {without:.1f} | {with_:.1f} | {with_ / without:.2f} | {count} |")
+
+
+def _derivatives(program: Program) -> int:
+    return sum(len(_DIFFERENTIATES.findall(cell.code)) for cell in program.cells)
+
+
+def _cost(environment: Environment, derived: list[Program]) -> tuple[float, int]:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with Zygote(environment) as executor:
+        results = executor.run(derived)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = sum(len(outcome.checks) for result in results for outcome in result.results)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, found
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--docs", type=Path)
@@ -154,6 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
             table(of_folder(given.docs, "show", cache), "documentation", given.list)
         table(of_folder(given.notes, "run", cache), "garden", given.list)
         of_seeds(cache)
+    of_cost(given.notes)
 
 
 if __name__ == "__main__":
