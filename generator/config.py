@@ -102,7 +102,8 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Everything that is set, and the folders to work on. `file` is None where there is no `garden.toml`."""
+    """Everything that is set, and the folders to work on. `file` is None where there is no `garden.toml`;
+    `templates_dir` holds what new notes begin with, `daily` is where in the notes those of days are."""
 
     config: Config
     options: Options
@@ -110,6 +111,8 @@ class Loaded:
     out_dir: Path
     cache_dir: Path
     file: Path | None = None
+    templates_dir: Path = Path()
+    daily: str = "daily"
 
 
 class ConfigError(Exception):
@@ -237,6 +240,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("author", _text, help="who writes"),
     Setting("html", _choice("sanitize", "trusted"), help="what happens to raw HTML in notes"),
     Setting("dates", _choice("git", "file", "none"), help="where dates come from that a note does not say"),
+    Setting("templates", _text, help="the folder of templates in the notes, no part of the garden"),
+    Setting("daily", _text, help="the folder in the notes that those of days are in"),
     Setting("ignore", _globs, help="files of the folder that are no part of the garden"),
     Setting("cells.plain", _choice("run", "show"), help="whether plain python fences are run"),
     Setting("cells.timeout", _seconds, help="seconds for one cell"),
@@ -300,6 +305,8 @@ def load(
         _absolute(_path(given, "out") or base / table.get("out", "_site")),
         _absolute(_path(given, "cache") or _cache_dir(base, notes_dir, file or not notes, environ)),
         file,
+        _absolute(notes_dir / values.get("templates", "templates")),
+        values.get("daily", "daily").strip("/"),
     )
 
 

@@ -68,7 +68,7 @@ def nobody(names: tuple[str, ...]) -> config.ConfigError:
 
 def not_notes(loaded: config.Loaded) -> tuple[Path, ...]:
     """What may lie in the folder of notes and is no part of it."""
-    return (loaded.out_dir, loaded.cache_dir)
+    return (loaded.out_dir, loaded.cache_dir, loaded.templates_dir)
 
 
 def _outcome(loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, write: bool) -> Outcome:

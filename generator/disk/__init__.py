@@ -2,7 +2,8 @@
 
 `scan` turns a folder into a `Vault`; `fingerprint` says cheaply whether it may have changed since; `publish`
 makes a folder hold a `Site`, all of it or none of it; `lock` keeps two builds apart. `rewrite` changes a
-note, `keep` what lies beside them: the only files of an author's that are ever written.
+note, `keep` what lies beside them, `create` adds one, `rename` moves one: the only files of an author's that
+are ever written.
 
 What `scan` decides:
 
@@ -21,6 +22,17 @@ from __future__ import annotations
 from generator.disk.beside import keep, names, reader, rewrite, state
 from generator.disk.dates import Cache, DateSource
 from generator.disk.locks import Locked, lock
+from generator.disk.moves import (
+    create,
+    document,
+    finish,
+    paths,
+    rename,
+    template,
+    unfinished,
+    unusable,
+    write,
+)
 from generator.disk.site import publish
 from generator.disk.stage import Published, PublishError
 from generator.disk.tree import MANIFEST, is_whole, tree_hash, verify
@@ -34,16 +46,25 @@ __all__ = [
     "Locked",
     "PublishError",
     "Published",
+    "create",
+    "document",
     "fingerprint",
+    "finish",
     "is_whole",
     "keep",
     "lock",
     "names",
+    "paths",
     "publish",
     "reader",
+    "rename",
     "rewrite",
     "scan",
     "state",
+    "template",
     "tree_hash",
+    "unfinished",
+    "unusable",
     "verify",
+    "write",
 ]

@@ -9,10 +9,12 @@ From the whole to the parts, each knowing only those below it:
 * `blocks` renders what stands below each other, with `leaves` for the blocks that hold no others.
 * `text` renders what stands within a line, with `references` for links, images and embeds.
 * `raw` cleans what authors write as HTML; `formulas` shows TeX.
+* `definitions` finds the addresses that stand away from their links.
 * `gathered` collects what a note says while it is rendered; `places` finds a token in the file; `marks` are
   the holes on their way; `tokens` reads tokens and addresses.
 """
 
+from generator.markdown.definitions import definitions
 from generator.markdown.parsing import Dialect, parse
 
-__all__ = ["Dialect", "parse"]
+__all__ = ["Dialect", "definitions", "parse"]
