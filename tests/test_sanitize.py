@@ -246,6 +246,12 @@ def test_cell_output_keeps_tables_and_their_class() -> None:
     assert clean_output(f"<div><style scoped>.dataframe {{}}</style>{table}</div>") == f"<div>{table}</div>"
 
 
+def test_the_empty_corner_of_a_table_of_data_is_no_heading() -> None:
+    html = "<table><thead><tr><th></th><th>a</th></tr></thead></table>"
+    assert clean_output(html) == "<table><thead><tr><td></td><th>a</th></tr></thead></table>"
+    assert clean(html) == html
+
+
 def test_cell_output_requests_nothing_from_elsewhere() -> None:
     html = '<img src="https://tracker.example/x.png"><video src="https://x.example/a.mp4"></video>'
     assert clean_output(html) == ""

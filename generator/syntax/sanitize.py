@@ -192,7 +192,8 @@ def clean_output(html: str) -> str:
     Stricter than for authors: no ids, no media, no images but embedded ones (a page makes no request
     to another host for what a cell printed), and no classes but those of a table of data.
     """
-    return _shown(_output_cleaner().clean(html))
+    # The corner of a table of data heads nothing; an empty heading would be read out as one.
+    return _shown(_output_cleaner().clean(html)).replace("<th></th>", "<td></td>")
 
 
 def _shown(html: str) -> str:
