@@ -14,7 +14,7 @@ from tests.conformance.sites import serve
 HOME = Path(__file__).parent / "conformance"
 PACKAGE = json.loads((HOME / "package.json").read_text("utf-8"))
 LOCK = json.loads((HOME / "package-lock.json").read_text("utf-8"))
-GOOD = Scores("index.html", 100, 100, 100, 99, 0.5, 0.0, 0.0, 60.0, 1)
+GOOD = Scores("index.html", 100, 100, 100, 99, 0.5, 0.0, 0.0, 60.0, 900)
 
 
 def test_every_kind_of_page_is_looked_at() -> None:
@@ -33,7 +33,7 @@ def test_the_judges_are_pinned_with_hashes_and_no_place_to_get_them_is_named() -
 def test_a_violation_and_a_low_score_break_the_promise_and_results_say_so() -> None:
     fine = Judged("axe-core", "every page", 9)
     broken = Judged("axe-core", "every page", 9, (Finding("a.html", "image-alt: no words"),))
-    low = Scores("index.html", 100, 99, 100, 100, 0.5, 0.0, 0.0, 60.0, 1)
+    low = Scores("index.html", 100, 99, 100, 100, 0.5, 0.0, 0.0, 60.0, 900)
     for judged, score, kept in ((fine, GOOD, True), (broken, GOOD, False), (fine, low, False)):
         text = results([judged], [score], {"Node": "1"}, "a machine", "2026-11-25")
         assert ("Every promise is kept." in text) == kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,20 @@ PAGES = (
     "fitting-a-multivariate-gaussian-by-gradient-descent.html",
     "graph.html",
 )
-RUNS = 3
+RUNS = 5
 _MUST = {"accessibility": "accessibility", "best-practices": "practices", "seo": "seo"}
 
 
 def judge(tools: Tools, site: Site, page: str, temporary: Path) -> Scores:
     """Scores of a page on a desktop. What else runs on the machine can only lower the performance that is
-    measured; so a run below the promise is repeated, three runs at most, and the best one counts."""
+    measured; so a run below the promise is repeated, five runs at most, and the best one counts."""
     best: Scores | None = None
     for run in range(1, RUNS + 1):
-        scores = _scores(_report(tools, site.url + page, temporary / f"{run}.json"), page, run)
+        scores = _scores(_report(tools, site.url + page, temporary / f"{run}.json"), page)
         if best is None or scores.performance > best.performance:
             best = scores
-        if scores.holds():
+        best = replace(best, runs=run)
+        if best.holds():
             break
     assert best is not None
     return best
@@ -49,7 +51,7 @@ def _report(tools: Tools, address: str, out: Path) -> Any:
     return json.loads(out.read_text("utf-8"))
 
 
-def _scores(report: Any, page: str, run: int) -> Scores:
+def _scores(report: Any, page: str) -> Scores:
     if report.get("runtimeError"):
         raise RuntimeError(f"Lighthouse could not judge {page}: {report['runtimeError']['message']}")
     audits, categories = report["audits"], report["categories"]
@@ -61,7 +63,7 @@ def _scores(report: Any, page: str, run: int) -> Scores:
         tbt=audits["total-blocking-time"]["numericValue"],
         cls=audits["cumulative-layout-shift"]["numericValue"],
         weight=audits["total-byte-weight"]["numericValue"] / 1000,
-        runs=run,
+        power=report["environment"]["benchmarkIndex"],
         lacking=tuple(_lacking(audits, categories)),
     )
 
