@@ -82,7 +82,7 @@ def score_table(scores: Sequence[Scores]) -> list[str]:
         for s in scores
     ]
     return [
-        "| page | accessibility | best practices | SEO | performance | LCP | TBT | CLS | travelled | machine | runs |",
+        "| page | accessibility | best practices | SEO | performance | LCP | TBT | CLS | weight | machine | runs |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *rows,
     ]
