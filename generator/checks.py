@@ -178,7 +178,14 @@ def _of_cell(note: Note, i: int, result: CellResult, verdict: Verdict, span: Spa
     line = verdict.line or result.line
     place = Span(span.line + max(line, 1) - 1)
     message = f"cell {label}: {verdict.message or result.message}"
-    yield Problem(code, "error", note.path, place, message, _CELL_HINTS[code])
+    yield Problem(code, "error", note.path, place, message, _cell_hint(code, verdict))
+
+
+def _cell_hint(code: str, verdict: Verdict) -> str:
+    refuted = all(comparison.held for comparison in verdict.comparisons)
+    if refuted and any(check.outcome == "failed" and check.kind == "gradient" for check in verdict.checks):
+        return "correct the derivative or, if it is meant so, say it with “#| gradcheck: off (why)”"
+    return _CELL_HINTS[code]
 
 
 CELL_FAILED = 3

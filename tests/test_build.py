@@ -213,6 +213,24 @@ def test_a_mismatch_says_what_was_expected(tmp_path: Path) -> None:
     assert "got 0.3333333333333333" in problem["message"]
 
 
+def test_a_wrong_derivative_fails_its_cell_unless_its_author_excuses_it(tmp_path: Path) -> None:
+    rule = (
+        "import jax\n@jax.custom_jvp\ndef double(x):\n    return 2.0 * x\n"
+        "double.defjvp(lambda p, t: (double(*p), 2.1 * t[0]))\nslope = jax.grad(double)(1.0)"
+    )
+    made = garden(tmp_path, {"a.md": cell(rule, "label: rule")}, RUNS)
+    run = made.build("--format", "json")
+    assert run.code == 3
+    (problem,) = run.report["problems"]
+    assert (problem["code"], problem["line"]) == ("cell-mismatch", 8)
+    assert "gradient check of grad(double) failed" in problem["message"]
+    assert "gradcheck: off" in problem["hint"]
+    made.write({"notes/a.md": cell(rule, "label: rule", "gradcheck: off (for show)")})
+    run = made.build("--format", "json")
+    assert (run.code, [one["grade"] for one in run.report["cells"]]) == (0, ["ran"])
+    assert "not checked: for show" in made.page("a.html").body.text()
+
+
 def test_a_hung_cell_and_one_without_memory_are_named_and_harm_no_other_note(tmp_path: Path) -> None:
     notes = {
         "hung.md": cell("while True:\n    pass", "label: loop", "timeout: 1"),
