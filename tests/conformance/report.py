@@ -82,7 +82,7 @@ def score_table(scores: Sequence[Scores]) -> list[str]:
         for s in scores
     ]
     return [
-        "| page | accessibility | best practices | SEO | performance | LCP | TBT | CLS | weight | machine | runs |",
+        "| page | accessible | best practices | SEO | performance | LCP | TBT | CLS | weight | machine | runs |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *rows,
     ]
