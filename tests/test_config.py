@@ -60,6 +60,7 @@ executor = "jupyter"
 timeout = 2.5
 note_timeout = 60
 memory_mb = 512
+gradcheck = "report"
 
 [limits]
 note_bytes = 10
@@ -77,6 +78,7 @@ embed_depth = 12
     assert (config.dates, config.ignore) == ("none", ("drafts/**",))
     assert (config.cells.plain, config.cells.timeout) == ("run", 2.5)
     assert (config.cells.note_timeout, config.cells.memory_mb) == (60.0, 512)
+    assert config.cells.gradcheck == "report"
     limits = config.limits
     assert (limits.note_bytes, limits.nesting, limits.embed_depth) == (10, 11, 12)
     assert loaded.options.executor == "jupyter"
@@ -202,6 +204,7 @@ def test_the_working_directory_decides_nothing_else(garden: Path, monkeypatch: p
         ("zzz = 1", 1, "unknown key zzz"),
         ("[cells]\n\ntimeout = true", 3, "cells.timeout must be a number of seconds above 0, not true"),
         ("[cells]\nmemory_mb = 1.5", 2, "cells.memory_mb must be a whole number, 64 or more, not 1.5"),
+        ("[cells]\ngradcheck = 3", 2, 'cells.gradcheck must be true, false or "report", not 3'),
         ("# html = 1\nhtml = 'raw'", 2, 'html must be "sanitize" or "trusted", not "raw"'),
         ('base_url = "javascript:alert(1)"', 1, "base_url must be an address such as"),
         ('lang = "en us"', 1, "lang must be a language tag"),

@@ -137,6 +137,7 @@ class Watcher:
         self._place = place
         self._off = frozenset(off)
         self._seen: set[tuple[Any, ...]] = set()
+        self._alive: list[Any] = []
         self._counts: Counter[tuple[Any, ...]] = Counter()
         self._left = TOGETHER
         self.omitted: Counter[tuple[int, int]] = Counter()
@@ -198,7 +199,9 @@ class Watcher:
         if watch.done or not self.active:
             return watch.made(*args, **kwargs)
         watch.done = True
-        call = self._remember(watch, args, kwargs, sys._getframe(2))
+        call = None
+        with suppress(Exception):  # Whatever is wrong with our notes of it: the cell must not notice.
+            call = self._remember(watch, args, kwargs, sys._getframe(2))
         if call is None:
             return watch.made(*args, **kwargs)
         begun = time.process_time()
@@ -218,10 +221,7 @@ class Watcher:
         if cell < 0 or cell in self._off:
             watch.done = False
             return None
-        try:
-            call = watch.call()
-        except TypeError:
-            return None
+        call = watch.call()
         call.cell, call.line = cell, line
         if not self._is_new(call):
             return None
@@ -231,7 +231,7 @@ class Watcher:
             call.why = str(error)
             watch.attempts += 1
             watch.done = watch.attempts >= _ATTEMPTS
-        except Exception as error:  # Whatever it is: the cell must not notice.
+        except Exception as error:
             call.why = f"its arguments could not be kept ({type(error).__name__})"
         return call
 
@@ -245,6 +245,7 @@ class Watcher:
             self.omitted[call.cell, call.line] += 1
             return False
         self._seen.add(key)
+        self._alive.append(call.fun)  # Its identity is in the key.
         self._counts[line] += 1
         self._counts[call.cell,] += 1
         return True
