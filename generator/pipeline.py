@@ -107,13 +107,25 @@ def build(
 
 def read(vault: Vault, config: Config, call: Caller) -> tuple[tuple[Parsed, ...], tuple[Problem, ...]]:
     """The published notes of a vault, parsed, each with a slug of its own; and what was bad in them."""
-    sources, problems = _as_markdown(vault.sources)
-    dialect = markdown.Dialect(config.cells.plain, config.html, config.limits.nesting)
-    parsed = call.map(markdown.parse, sources, dialect, keep=is_published)
+    _, parsed, problems = everything(vault, config, call)
     published = [one for one in parsed if is_published(one)]
     apart, collisions = _apart(published)
     said = (problem for one in published for problem in one.problems)
     return apart, (*problems, *said, *collisions)
+
+
+def everything(
+    vault: Vault, config: Config, call: Caller
+) -> tuple[tuple[Source, ...], tuple[Parsed, ...], tuple[Problem, ...]]:
+    """All notes of a vault, drafts among them, as Markdown and parsed; and the notebooks that are none."""
+    sources, problems = _as_markdown(vault.sources)
+    parsed = call.map(markdown.parse, sources, dialect(config), keep=is_published)
+    return tuple(sources), tuple(parsed), tuple(problems)
+
+
+def dialect(config: Config) -> markdown.Dialect:
+    """How this garden's notes are parsed."""
+    return markdown.Dialect(config.cells.plain, config.html, config.limits.nesting)
 
 
 def is_published(parsed: Parsed) -> bool:

@@ -26,7 +26,12 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
     """Run one command; gives the exit code. `home` is the folder whose garden is meant if none is named."""
     try:
         asked = read(list(sys.argv[1:] if arguments is None else arguments))
+        if asked.command == "completion":
+            from generator.cli import completing
+
+            return completing.run(asked)
         loaded = config.load(asked.config, asked.notes, asked.flags, os.environ, home or Path.cwd())
+        _finish_what_was_cut_short(loaded)
         return _COMMANDS[asked.command](loaded, asked)
     except KeyboardInterrupt:
         reports.say("interrupted; the site is as it was")
@@ -46,6 +51,21 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
         return EXIT_BUG
 
 
+def _finish_what_was_cut_short(loaded: config.Loaded) -> None:
+    """A renaming that was interrupted is finished first: half of one is nobody's garden."""
+    if disk.unfinished(loaded.notes_dir):
+        with disk.lock(loaded.cache_dir):
+            try:
+                new = disk.finish(loaded.notes_dir)
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise config.ConfigError(
+                    f"a renaming that was cut short cannot be finished: {why}"
+                ) from error
+        if new:
+            reports.say(f"a renaming that was cut short is finished: {new}")
+
+
 def _exit_code(error: Exception) -> int:
     if isinstance(error, config.ConfigError):
         return EXIT_USAGE
@@ -60,7 +80,9 @@ def _build(loaded: config.Loaded, asked: Arguments) -> int:
 
 
 def _check(loaded: config.Loaded, asked: Arguments) -> int:
-    return _make(loaded, write=False)
+    from generator.cli import checking
+
+    return checking.run(loaded, asked, Progress(sys.stderr))
 
 
 def _make(loaded: config.Loaded, write: bool) -> int:
@@ -136,6 +158,30 @@ def _accept(loaded: config.Loaded, asked: Arguments) -> int:
     return promoting.accept(loaded, asked, Progress(sys.stderr))
 
 
+def _new(loaded: config.Loaded, asked: Arguments) -> int:
+    from generator.cli import writing
+
+    return writing.new(loaded, asked)
+
+
+def _daily(loaded: config.Loaded, asked: Arguments) -> int:
+    from generator.cli import writing
+
+    return writing.daily(loaded, asked)
+
+
+def _rename(loaded: config.Loaded, asked: Arguments) -> int:
+    from generator.cli import renaming
+
+    return renaming.run(loaded, asked)
+
+
+def _stats(loaded: config.Loaded, asked: Arguments) -> int:
+    from generator.cli import counting
+
+    return counting.run(loaded, Progress(sys.stderr))
+
+
 _COMMANDS: dict[str, Callable[[config.Loaded, Arguments], int]] = {
     "build": _build,
     "check": _check,
@@ -144,4 +190,8 @@ _COMMANDS: dict[str, Callable[[config.Loaded, Arguments], int]] = {
     "explain": _explain,
     "audit": _audit,
     "accept": _accept,
+    "new": _new,
+    "daily": _daily,
+    "rename": _rename,
+    "stats": _stats,
 }

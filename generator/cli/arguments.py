@@ -11,12 +11,17 @@ from generator import __version__, config
 
 COMMANDS = {
     "build": "build the site (the default)",
-    "check": "build everything, write nothing, report what is wrong",
+    "check": "build everything, write nothing, report what is wrong and what a gardener looks after",
     "serve": "build, show the site on a local address, build again on each save",
     "audit": "run cells again in other surroundings: which digits are stable",
     "accept": "write what came out into the notes, as a diff that is shown first",
     "verify": "run the cells of NOTE, or NOTE#label, again; without one, hold the site against its manifest",
     "explain": "say of each note, or of NOTE, whether its cells would run, and why",
+    "new": "write a note called TITLE from the garden's template, print its path, open $EDITOR on a terminal",
+    "daily": "the same for today's note, or that of a DATE; one that is there is only opened",
+    "rename": "move the note OLD to NEW, and rewrite every link to it; all of it or nothing",
+    "stats": "count notes, words, links, cells by grade, and how the garden has grown",
+    "completion": "print the completion script of bash, zsh or fish",
 }
 
 _EPILOG = """
@@ -28,6 +33,10 @@ examples:
   build.py explain covariance       would the cells of that note run again, and why
   build.py audit covariance         do its digits survive on another processor
   build.py accept --dry-run --new   what could be written behind the cells of all notes
+  build.py new "Hopf algebra"       a new note; `new maths/` in front of the title names a folder
+  build.py rename --dry-run hopf "Hopf algebras"   what renaming a note would change, as a diff
+  build.py check --baseline known.json   fail only on what is not known yet (--update-baseline)
+  eval "$(build.py completion bash)"     complete commands and options in this shell
 
 exit codes:
   0  fine                               4  something is missing on this machine
@@ -43,7 +52,7 @@ Every option can also be set in the environment, as GARDEN_OUT for --out.
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """A command line: `names` are parts of the paths of notes, `flags` settings by name, None where not
-    given. The last four are what `accept` is told."""
+    given. The others are what single commands are told."""
 
     command: str
     names: tuple[str, ...]
@@ -55,11 +64,13 @@ class Arguments:
     yes: bool = False
     new: bool = False
     evidence: bool = False
+    baseline: Path | None = None
+    update_baseline: bool = False
 
 
 def read(arguments: list[str]) -> Arguments:
     """Read a command line. Wrong usage ends the program with exit code 2, after saying why."""
-    parsed = _parser().parse_intermixed_args(arguments)
+    parsed = parser().parse_intermixed_args(arguments)
     flags = {
         setting.name: getattr(parsed, setting.name)
         for setting in config.SETTINGS
@@ -76,6 +87,8 @@ def read(arguments: list[str]) -> Arguments:
         parsed.yes,
         parsed.new,
         parsed.evidence,
+        _path(parsed.baseline),
+        parsed.update_baseline,
     )
 
 
@@ -83,41 +96,50 @@ def _path(text: str | None) -> Path | None:
     return Path(text).expanduser() if text else None
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What the command line understands."""
     commands = "".join(f"  {name:9}{meaning}\n" for name, meaning in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="build.py",
         description="Build a garden of notes: linked, previewed, and with every cell run and verified.",
         epilog="commands:\n" + commands + _EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("command", nargs="?", default="build", choices=list(COMMANDS), metavar="COMMAND")
-    parser.add_argument(
-        "names", nargs="*", metavar="NOTE", help="for explain, audit and accept: part of its path"
+    made.add_argument("command", nargs="?", default="build", choices=list(COMMANDS), metavar="COMMAND")
+    made.add_argument(
+        "names",
+        nargs="*",
+        metavar="NOTE",
+        help="what the command is about: of most, a part of a note's path",
     )
-    parser.add_argument("--version", action="version", version=f"notes-garden {__version__}")
-    parser.add_argument("--port", type=int, default=8000, metavar="N", help="for serve (default 8000)")
-    told = parser.add_argument_group("accept")
-    told.add_argument("--dry-run", action="store_true", help="show the diff and write nothing (also for audit)")
+    made.add_argument("--version", action="version", version=f"notes-garden {__version__}")
+    made.add_argument("--port", type=int, default=8000, metavar="N", help="for serve (default 8000)")
+    told = made.add_argument_group("accept")
+    told.add_argument(
+        "--dry-run", action="store_true", help="show the diff and write nothing (also for rename and audit)"
+    )
     told.add_argument("--yes", action="store_true", help="write without asking")
     told.add_argument("--new", action="store_true", help="also where nothing is expected yet")
     told.add_argument(
         "--evidence", action="store_true", help="keep the runs beside the notes, for builds with --frozen"
     )
+    told = made.add_argument_group("check")
+    told.add_argument("--baseline", metavar="FILE", help="problems that are known: they don't count")
+    told.add_argument("--update-baseline", action="store_true", help="know the problems that there are now")
     for setting in config.SETTINGS:
         if setting.flag:
-            _add(parser, setting)
-    return parser
+            _add(made, setting)
+    return made
 
 
-def _add(parser: argparse.ArgumentParser, setting: config.Setting) -> None:
+def _add(made: argparse.ArgumentParser, setting: config.Setting) -> None:
     common: dict[str, Any] = {"dest": setting.name, "default": None, "help": setting.help}
     if setting.name == "strict":
-        parser.add_argument(setting.flag, action=argparse.BooleanOptionalAction, **common)
+        made.add_argument(setting.flag, action=argparse.BooleanOptionalAction, **common)
     elif setting.name == "format":
-        parser.add_argument(setting.flag, choices=["text", "json", "github", "junit"], **common)
+        made.add_argument(setting.flag, choices=["text", "json", "github", "junit"], **common)
     elif setting.metavar:
-        parser.add_argument(setting.flag, metavar=setting.metavar, **common)
+        made.add_argument(setting.flag, metavar=setting.metavar, **common)
     else:
-        parser.add_argument(setting.flag, action="store_const", const=True, **common)
+        made.add_argument(setting.flag, action="store_const", const=True, **common)

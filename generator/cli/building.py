@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from generator import checks, config, disk, memo
 from generator.cli import changes
 from generator.cli.changes import Change
 from generator.cli.progress import Progress
-from generator.model import Problem, Program, Vault
+from generator.model import Parsed, Problem, Program, Source, Vault
+
+if TYPE_CHECKING:
+    from generator.pages.garden import Garden
 
 EVIDENCE = ".evidence"
 """The folder of evidence, in that of the notes. (As `execution.evidence` has it, which costs more to
@@ -47,12 +53,8 @@ def outcome(loaded: config.Loaded, progress: Progress, write: bool) -> Outcome:
 
     Raises disk.Locked, disk.PublishError and Unavailable.
     """
-    with disk.lock(loaded.cache_dir):
-        store = memo.SqliteStore(loaded.cache_dir / "memo.sqlite")
-        try:
-            return _outcome(loaded, progress, store, write)
-        finally:
-            store.close()
+    with opened(loaded) as store:
+        return _outcome(loaded, progress, store, write)
 
 
 def is_meant(path: str, names: tuple[str, ...]) -> bool:
@@ -148,6 +150,39 @@ def scanned(loaded: config.Loaded, store: memo.SqliteStore) -> Vault:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """A garden that was read: the vault, all notes as Markdown and parsed (drafts among them), and the
+    published ones with every link led somewhere."""
+
+    vault: Vault
+    sources: tuple[Source, ...]
+    parsed: tuple[Parsed, ...]
+    garden: Garden
+
+
+def everything(loaded: config.Loaded, store: memo.SqliteStore) -> Everything:
+    """Read the garden, and run nothing. The caller holds the lock."""
+    from generator import pipeline
+
+    call = memo.Memo(store, jobs=loaded.options.jobs or memo.available_jobs())
+    vault = scanned(loaded, store)
+    sources, parsed, _ = pipeline.everything(vault, loaded.config, call)
+    published, _ = pipeline.read(vault, loaded.config, call)
+    return Everything(vault, sources, parsed, pipeline.resolved(published, vault))
+
+
+@contextmanager
+def opened(loaded: config.Loaded) -> Iterator[memo.SqliteStore]:
+    """The store of what has been computed before, with the garden locked. Raises disk.Locked."""
+    with disk.lock(loaded.cache_dir):
+        store = memo.SqliteStore(loaded.cache_dir / "memo.sqlite")
+        try:
+            yield store
+        finally:
+            store.close()
+
+
 def explained(loaded: config.Loaded) -> list[tuple[str, str]]:
     """Each note with cells, by path, and why they would run; `""` where their results are valid.
 
@@ -156,17 +191,11 @@ def explained(loaded: config.Loaded) -> list[tuple[str, str]]:
     from generator import pipeline
     from generator.cli import cells
 
-    with disk.lock(loaded.cache_dir):
-        store = memo.SqliteStore(loaded.cache_dir / "memo.sqlite")
-        try:
-            vault = scanned(loaded, store)
-            parsed, _ = pipeline.read(vault, loaded.config, memo.Memo(store))
-            programs = pipeline.programs_of(pipeline.resolved(parsed, vault))
-            return list(
-                zip((one.path for one in programs), cells.reasons(loaded, store, programs), strict=True)
-            )
-        finally:
-            store.close()
+    with opened(loaded) as store:
+        vault = scanned(loaded, store)
+        parsed, _ = pipeline.read(vault, loaded.config, memo.Memo(store))
+        programs = pipeline.programs_of(pipeline.resolved(parsed, vault))
+        return list(zip((one.path for one in programs), cells.reasons(loaded, store, programs), strict=True))
 
 
 def _line(lines: list[str], number: int) -> str:

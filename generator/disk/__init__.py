@@ -2,7 +2,7 @@
 
 `scan` turns a folder into a `Vault`; `fingerprint` says cheaply whether it may have changed since; `publish`
 makes a folder hold a `Site`, all of it or none of it; `lock` keeps two builds apart. `rewrite` changes a
-note, `keep` what lies beside them, `create` adds one, `rename` moves one: the only files of an author's that
+note, `keep` what lies beside them, `create` adds one, `move` renames one: the only files of an author's that
 are ever written.
 
 What `scan` decides:
@@ -26,8 +26,8 @@ from generator.disk.moves import (
     create,
     document,
     finish,
+    move,
     paths,
-    rename,
     template,
     unfinished,
     unusable,
@@ -53,11 +53,11 @@ __all__ = [
     "is_whole",
     "keep",
     "lock",
+    "move",
     "names",
     "paths",
     "publish",
     "reader",
-    "rename",
     "rewrite",
     "scan",
     "state",

@@ -86,7 +86,7 @@ def write(path: Path, data: bytes) -> None:
 # ---------------------------------------------------------------- renaming
 
 
-def rename(notes_dir: Path, old: str, new: str, changes: Mapping[str, Callable[[str], str]]) -> str:
+def move(notes_dir: Path, old: str, new: str, changes: Mapping[str, Callable[[str], str]]) -> str:
     """Move the note `old` to `new`, and change the texts of notes, named by the paths that they had before.
 
     All of it is done, or nothing and a sentence says why. A change that raises ValueError means that the
@@ -143,6 +143,8 @@ def _prepared(
             return f"{path} lies outside the folder of notes"
     if (root / old).is_symlink():
         return f"{old} is a link to another file; rename that one"
+    if not _is_there(root / old):
+        return f"{old} is not there under that very name; its letters may be encoded otherwise"
     if _is_there(root / new) and not (root / old).samefile(root / new):
         return f"{new} is there already"
     _thrown_away(stage)
