@@ -351,7 +351,9 @@ def _make_room(job: Json) -> None:
     except OSError:
         compiled = job["settings"]["compiled"] = ""
     visible = [*sandbox.everything_visible(), *job["visible"]]
-    sandbox.enclose(sandbox.Fence(**job["fence"]), [*filter(None, [job["home"], compiled])], visible)
+    fence = sandbox.Fence(**job["fence"])
+    job["settings"]["replaced"] = sandbox.replaced(fence)
+    sandbox.enclose(fence, [*filter(None, [job["home"], compiled])], visible)
 
 
 def _clean(job: Json) -> None:

@@ -125,12 +125,20 @@ def version_of(distribution: str) -> str:
 
 
 class Watch:
-    """Watches the process it is made in. `private` are folders whose files are no inputs.
+    """Watches the process it is made in. `private` are folders whose files are no inputs; those of `replaced`
+    are the process's own, but for what is inside `shown`.
 
     An audit hook cannot be removed, so this is only for processes that run one note.
     """
 
-    def __init__(self, private: Iterable[str], baseline: Iterable[str]) -> None:
+    def __init__(
+        self,
+        private: Iterable[str],
+        baseline: Iterable[str],
+        replaced: Iterable[str] = (),
+        shown: Iterable[str] = (),
+    ) -> None:
+        self._replaced, self._shown = tuple(replaced), tuple(folder for folder in shown if folder)
         self._ignored = (*_interpreter(), *_SYSTEM, *(os.path.realpath(p) for p in private if p))
         self._baseline = frozenset(baseline)
         self._opened: set[str] = set()
@@ -175,7 +183,10 @@ class Watch:
             self._network.add(":".join(map(str, address[:2])))
 
     def _ignore(self, path: str) -> bool:
-        return any(_inside(path, folder) for folder in self._ignored)
+        if any(_inside(path, folder) for folder in self._ignored):
+            return True
+        own = any(_inside(path, folder) for folder in self._replaced)
+        return own and not any(_inside(path, folder) for folder in self._shown)
 
 
 def _is_import_system(file: str) -> bool:

@@ -224,7 +224,9 @@ class Observer:
         self.recorder = Recorder()
         if progress:
             self.recorder.at = progress
-        self.watch = Watch(self._private, settings.get("baseline") or _loaded())
+        shown = (self._vault, self._folder, ROOT)
+        replaced = settings.get("replaced", ())
+        self.watch = Watch(self._private, settings.get("baseline") or _loaded(), replaced, shown)
         self._prepare()
         self._gradcheck: str = settings.get("gradcheck", "off")
         self._derivatives = gradcheck.Watcher(self._place, shell.user_ns, settings.get("unwatched", ()))

@@ -227,6 +227,11 @@ def everything_visible() -> list[str]:
     return [path for path in (*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix) if path]
 
 
+def replaced(fence: Fence) -> list[str]:
+    """The folders that are not the machine's, but the note's own."""
+    return list(_HIDDEN) if "mount" in fence.words or fence.bubble else []
+
+
 def _existing(paths: Iterable[str]) -> list[str]:
     return [path for path in dict.fromkeys(map(os.path.realpath, paths)) if Path(path).exists()]
 

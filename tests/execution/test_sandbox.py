@@ -164,6 +164,14 @@ def test_results_are_the_same_with_and_without(zygote: Zygote, unfenced: Zygote)
     assert fenced.manifest == plain.manifest
 
 
+def test_what_a_note_leaves_in_a_folder_of_its_own_is_no_input(zygote: Zygote) -> None:
+    code = "open('/tmp/of-a-note', 'w').write('x')\nopen('/tmp/of-a-note').read()"
+    run = zygote.record([program(code)])[0]
+    fenced = "mount" in run.result.log.isolation
+    assert [place for place, _ in run.manifest.inputs] == ([] if fenced else ["/tmp/of-a-note"])
+    Path("/tmp/of-a-note").unlink(missing_ok=True)
+
+
 def test_a_note_has_compiled_programs_of_its_own(zygote: Zygote, environment: Environment) -> None:
     """What one note keeps is never given to another: it could be anything."""
     code = "import jax\nfloat(jax.jit(lambda x: x * 3 + 7)(1.5))"
