@@ -33,10 +33,13 @@ examples:
   build.py explain covariance       would the cells of that note run again, and why
   build.py audit covariance         do its digits survive on another processor
   build.py accept --dry-run --new   what could be written behind the cells of all notes
-  build.py new "Hopf algebra"       a new note; `new maths/` in front of the title names a folder
-  build.py rename --dry-run hopf "Hopf algebras"   what renaming a note would change, as a diff
-  build.py check --baseline known.json   fail only on what is not known yet (--update-baseline)
-  eval "$(build.py completion bash)"     complete commands and options in this shell
+  build.py new "Hopf algebra"       begin a note; "maths/Hopf algebra" puts it into a folder
+  build.py rename old "New name" --dry-run
+                                    what renaming a note would change, as a diff
+  build.py check --baseline known.json --update-baseline
+                                    know what is wrong now; without the second, fail on what is new
+  eval "$(build.py completion bash)"
+                                    complete commands and options in this shell
 
 exit codes:
   0  fine                               4  something is missing on this machine
@@ -98,7 +101,7 @@ def _path(text: str | None) -> Path | None:
 
 def parser() -> argparse.ArgumentParser:
     """What the command line understands."""
-    commands = "".join(f"  {name:9}{meaning}\n" for name, meaning in COMMANDS.items())
+    commands = "".join(f"  {name:12}{meaning}\n" for name, meaning in COMMANDS.items())
     made = argparse.ArgumentParser(
         prog="build.py",
         description="Build a garden of notes: linked, previewed, and with every cell run and verified.",
