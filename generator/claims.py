@@ -98,7 +98,13 @@ def settle(garden: Garden) -> Garden:
 
 
 def _names_uses(note: Note) -> bool:
-    return any(link.kind == "uses" for link in note.links)
+    """Asked of every note in each build, so only its last links are looked at: those of its properties."""
+    for link in reversed(note.links):
+        if link.kind in ("link", "embed"):
+            return False
+        if link.kind == "uses":
+            return True
+    return False
 
 
 def _direct(note: Note, resolutions: tuple[Resolution, ...]) -> tuple[Slug, ...]:
@@ -277,15 +283,16 @@ def _as_text(output: Output) -> str:
 def problems(garden: Garden, edges: Iterable[graph.Edge]) -> Iterator[Problem]:
     """Circles, notes that are used and export nothing, borrowed cells that fail here, values that cannot be
     had, and notes at risk."""
-    for circle in graph.cycles(edges):
+    using = [slug for slug, note in garden.notes.items() if _names_uses(note)]
+    for circle in graph.cycles(edges) if using else ():
         yield _circle(garden, circle)
-    for slug, note in garden.notes.items():
-        if _names_uses(note):
-            yield from _of_uses(garden, slug, note)
-        for i, value in enumerate(garden.values.get(slug, ())):
+    for slug in using:
+        yield from _of_uses(garden, slug, garden.notes[slug])
+    for slug, values in garden.values.items():
+        for i, value in enumerate(values):
             if value.value.status == "error":
                 yield Problem(
-                    "value-failed", "error", note.path, garden.spans[slug].values[i],
+                    "value-failed", "error", garden.notes[slug].path, garden.spans[slug].values[i],
                     f"the value `{value.code}` could not be had: {value.value.message}",
                     "it is evaluated after the cells above it; correct it, or the cell that it needs",
                 )  # fmt: skip

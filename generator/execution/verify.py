@@ -184,6 +184,8 @@ def _stray(cell: Cell, result: CellResult) -> str:
 
 def _unchecked(cell: Cell, result: CellResult, compared: bool) -> Iterator[str]:
     fenced = cell.expected is not None
+    if not (compared or result.outputs or result.checks or cell.options.raises):
+        yield "Nothing was compared with what this cell computes."
     if any(o.kind == "stream" and o.name == "stdout" for o in result.outputs) and not fenced and not compared:
         yield "Nothing says what the printed text should be."
     if any(o.kind == "result" for o in result.outputs) and not fenced and not compared:
