@@ -138,3 +138,11 @@ def test_evidence_of_what_is_gone_goes(one: Garden) -> None:
     one.write({"notes/numbers.md": "```python\nprint('y' * 10)\n```\n", "notes/.evidence/mine.rst": "x"})
     assert one.build("accept", "--evidence").code == 0
     assert {path.name for path in folder.rglob("*") if path.is_file()} == {"numbers.md.json", "mine.rst"}
+
+
+def test_evidence_can_be_kept_without_changing_a_note(one: Garden) -> None:
+    one.write({"notes/numbers.md": "```python\n1 + 1  # => 3\n```\n"})
+    run = one.build("accept", "--evidence")  # nobody answers the question
+    assert run.code == 3 and "nothing was written" in run.err
+    assert text(one) == "```python\n1 + 1  # => 3\n```\n"
+    assert (one.notes / ".evidence" / "numbers.md.json").is_file()

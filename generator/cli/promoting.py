@@ -202,15 +202,23 @@ def accept(loaded: config.Loaded, asked: Arguments, progress: Progress) -> int:
             return _FAILED if stays else 0
         if proposals and not asked.yes and not _agreed(proposals, len(texts)):
             reports.say("nothing was written")
-            return _FAILED if stays else 0
-        for path in [path for path in texts if texts[path] != garden.texts[path]]:
-            why = disk.rewrite(loaded.notes_dir, path, _change(garden.texts[path], decided[path]))
-            if why:
-                reports.say(f"error: {why}")
-                stays = True
-        if proposals or asked.evidence:
+            stays = stays or any(isinstance(x, Proposal) and x.old for one in decided.values() for x in one)
+            decided = {}
+        for path, found in decided.items():
+            stays = not _write(loaded, path, garden.texts[path], found) or stays
+        if asked.evidence or (proposals and decided):
             _keep(work, asked, decided)
     return _FAILED if stays else 0
+
+
+def _write(loaded: config.Loaded, path: str, text: str, decided: Sequence[promote.Decision]) -> bool:
+    """Write what was decided into a note whose text was `text`; whether that could be done."""
+    if _edited(text, decided) == text:
+        return True
+    why = disk.rewrite(loaded.notes_dir, path, _change(text, decided))
+    if why:
+        reports.say(f"error: {why}")
+    return not why
 
 
 def _may_accept(asked: Arguments) -> None:
