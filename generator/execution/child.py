@@ -196,7 +196,10 @@ def run_cells(connection: socket.socket, program: wire.Json, settings: wire.Json
             observer.fail(error)  # IPython itself stumbled over what the cell did to it.
         if os.getpid() != owner:
             os._exit(0)  # A process forked by the cell that came out at its end.
-    channel.tell(_end(observer), wait=False)
+    end = _end(observer)
+    channel.tell(end, wait=False)
+    if not end["pending"]:
+        return
     for cell, check in observer.derivatives():
         channel.tell({"kind": "check", "cell": cell, "check": check}, wait=False)
     channel.tell({"kind": "checked"}, wait=False)
