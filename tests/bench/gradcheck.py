@@ -148,6 +148,8 @@ def _said(executor: Zygote, codes: list[str]) -> Iterator[Check]:
 def of_cost(folder: Path) -> None:
     """Time of the processor that the notes of a folder take, with and without checks, cold and warm."""
     derived = sorted(programs(folder, "run"), key=_derivatives, reverse=True)[:_COSTLY]
+    if not derived:
+        return
     print(f"\n### cost\n\n{', '.join(program.path for program in derived)}\n")
     print("| compilation cache | without, s | with, s | × | derivatives |\n| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as cache:
