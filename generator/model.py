@@ -616,7 +616,7 @@ class RunLog:
     """The circumstances of a run: times and surroundings, never part of a result's identity.
 
     `when` is the UTC date and time of the real run (ISO 8601, seconds); `seconds` per cell; `commit` the
-    version of the notes that ran, with `+` where they had been changed since, or empty if that is unknown.
+    last commit before it, empty if there is none.
     """
 
     when: str = ""

@@ -110,20 +110,14 @@ def instruction_sets() -> str:
 
 
 def commit(vault: str) -> str:
-    """The commit of the notes, with `+` where something in their folder is not as it was committed; "" where
-    there is none."""
+    """The last commit of the notes, "" where there is none. Whether a note has changed since is not asked: to
+    find out, git would run programs that a repository names in its settings."""
     if not vault:
         return ""
-    found = _git(vault, "rev-parse", "--short=12", "HEAD")
-    changed = _git(vault, "status", "--porcelain", "--untracked-files=normal", "--", ".") if found else ""
-    return found + ("+" if changed else "")
-
-
-def _git(folder: str, *arguments: str) -> str:
+    quiet = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+    command = ["git", "--no-pager", *quiet, "-C", vault, "rev-parse", "--short=12", "HEAD"]
     try:
-        done = subprocess.run(
-            ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=20, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

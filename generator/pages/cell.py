@@ -299,7 +299,7 @@ def _facts(cell: Cell, outcome: CellResult, log: RunLog, i: int, path: str) -> l
     versions = ", ".join(f"{name} {version}" for name, version in log.versions)
     facts = [
         ("Took", seconds),
-        ("Commit", log.commit),
+        ("Run after commit", log.commit),
         ("Device", log.device),
         ("Versions", versions),
         ("Run by", log.executor),

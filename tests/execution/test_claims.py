@@ -378,3 +378,16 @@ def test_an_executed_notebook_begins_with_what_the_note_uses_and_holds_its_value
     ]
     assert len({cell["id"] for cell in made["cells"]}) == 5
     nbformat.validate(nbformat.from_dict(made))  # type: ignore[no-untyped-call]
+
+
+def test_notes_in_a_circle_are_told_so_and_run_nevertheless(bench: Bench) -> None:
+    bench.build(
+        {
+            "a.md": uses("b") + cell("from_a = 1", "label: a", "export: true"),
+            "b.md": uses("a")
+            + cell("from_b = 2", "label: b", "export: true")
+            + "\n`{python} from_a + from_b`\n",
+        }
+    )
+    assert bench.codes() == [("a.md", 2, "uses-cycle")]
+    assert first(bench.page("b.html"), "a.value").text() == "3"
