@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from generator.execution.dask import Dask
 from generator.execution.jupyter import Jupyter
 from generator.execution.protocol import Environment, Limits, Recorder
 from generator.execution.zygote import Zygote
 from generator.model import Cell, CellOptions, Program, ProgramResult, Slug
+from tests.execution.cluster import Cluster
 
 LIMITS = Limits(cell_seconds=60, note_seconds=120, grace_seconds=1, output_bytes=200_000)
 
@@ -46,11 +48,29 @@ def zygote(environment: Environment) -> Iterator[Zygote]:
         yield executor
 
 
-@pytest.fixture(scope="session", params=["zygote", "jupyter"])
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler and two workers, one of which has a (pretended) `gpu`."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    made.worker()
+    made.worker("--resources", "gpu=1")
+    made.wait(2)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def dask(cluster: Cluster, environment: Environment) -> Iterator[Dask]:
+    executor = Dask(cluster.address, environment)
+    yield executor
+    executor.close()
+
+
+@pytest.fixture(scope="session", params=["zygote", "jupyter", "dask"])
 def executor(request: pytest.FixtureRequest, environment: Environment) -> Recorder:
     if request.param == "jupyter":
         return Jupyter(environment)
-    found: Zygote = request.getfixturevalue("zygote")
+    found: Recorder = request.getfixturevalue(request.param)
     return found
 
 

@@ -8,13 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import distributed
 import pytest
 
 from generator.execution.dask import Dask
@@ -22,86 +19,13 @@ from generator.execution.manifest import ROOT
 from generator.execution.protocol import Environment, Unavailable
 from generator.execution.zygote import Zygote
 from generator.model import Cell, CellOptions, ProgramResult
+from tests.execution.cluster import Cluster, marked, until
 from tests.execution.conftest import program
 from tests.support import hear_interrupts
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the zygote needs Linux")
 
 MARK = "GARDEN_TEST_CLUSTER"
-
-
-class Cluster:
-    """A scheduler and its workers, each a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: list[subprocess.Popen[bytes]] = []
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self.start("scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
-
-    def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
-        where = ("--local-directory", str(self.folder), "--host", "127.0.0.1", "--nthreads", "1")
-        return self.start("worker", self.address, *where, "--no-nanny", *arguments)
-
-    def start(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{what}-{len(self.processes)}.log").open("wb") as log:
-            command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard", *arguments]
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-        self.processes.append(process)
-        return process
-
-    def wait(self, workers: int) -> None:
-        """Until the scheduler answers and has so many workers."""
-        until(self._answers)
-        with distributed.Client(self.address, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=60)
-
-    def _answers(self) -> bool:
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2]))).close()
-            return True
-        return False
-
-    def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
-    made.worker()
-    made.worker("--resources", "gpu=1")
-    made.wait(2)
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
-def dask(cluster: Cluster, environment: Environment) -> Iterator[Dask]:
-    executor = Dask(cluster.address, environment)
-    yield executor
-    executor.close()
-
-
-def marked(mark: str) -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if mark.encode() in (process / "environ").read_bytes():
-                found.append(int(process.name))
-    return found
-
-
-def until(condition: object, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 def test_results_are_those_of_this_machine(dask: Dask, zygote: Zygote) -> None:
