@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _SHOWN = 12
+_SCORES = ("accessibility", "best practices", "SEO", "performance")
+_COLUMNS = ("page", *_SCORES, "LCP", "TBT", "CLS", "travelled", "machine", "runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ def score_table(scores: Sequence[Scores]) -> list[str]:
         for s in scores
     ]
     return [
-        "| page | accessible | best practices | SEO | performance | LCP | TBT | CLS | weight | machine | runs |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {' | '.join(_COLUMNS)} |",
+        "| --- |" + " ---: |" * (len(_COLUMNS) - 1),
         *rows,
     ]
 
