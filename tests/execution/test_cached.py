@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from generator import pipeline
+from generator.config import Config
 from generator.execution import cached as cached_module
 from generator.execution import evidence, manifest
 from generator.execution.cached import Cached, Mode
@@ -16,8 +18,8 @@ from generator.execution.evidence import Lookup
 from generator.execution.protocol import Environment, Run
 from generator.execution.verify import judge
 from generator.execution.zygote import Zygote
-from generator.memo import digest, encode
-from generator.model import Audit, Cell, CellOptions, Program, ProgramResult
+from generator.memo import Plain, digest, encode
+from generator.model import Audit, Cell, CellOptions, Program, ProgramResult, Source, Vault
 from tests.execution.conftest import program
 
 
@@ -465,3 +467,52 @@ def test_a_cell_that_needs_another_machine_is_shown_from_the_evidence(bench: Ben
     assert [(one.status, one.recorded) for one in result.results] == [("ok", False), ("ok", True)]
     (alone,) = bench.cached().run([here])
     assert [one.status for one in alone.results] == ["ok", "skipped"]
+
+
+WRITTEN = """\
+---
+tags: [one]
+---
+
+# Note
+
+Words.
+
+```{code-cell}
+:tags: [hide-input]
+x = [0.5, 2]  # why
+x[0]  # => 0.5
+```
+"""
+
+
+def of(text: str) -> Program:
+    """The program of a note, from its text."""
+    vault = Vault((Source("note.md", text),), ())
+    parsed, _ = pipeline.read(vault, Config(), Plain())
+    (one,) = pipeline.programs_of(pipeline.resolved(parsed, vault))
+    return one
+
+
+@pytest.mark.parametrize(
+    ("what", "old", "new"),
+    [
+        ("prose", "Words.", "Other words.\n\nAnd more."),
+        ("a heading", "# Note", "# Another note\n\n## Part"),
+        ("tags of the note", "[one]", "[two, three]"),
+        ("tags of the cell", ":tags: [hide-input]\n", ":tags: [hide-output]\n"),
+        ("a label", ":tags: [hide-input]\n", "#| label: other\n"),
+        ("a comment", "# why", "# because"),
+        ("layout", "x = [0.5, 2]  # why\n", "\nx = [\n    0.5,\n    2,\n]\n"),
+        ("the expected value", "# => 0.5", "# => 0.75"),
+        ("the digits asked for", "# => 0.5", "# => 0.500"),
+        ("a tolerance", ":tags: [hide-input]\n", "#| rtol: 1e-3\n"),
+        ("the form of the fence", "```{code-cell}\n:tags: [hide-input]\n", "```{python}\n"),
+    ],
+)
+def test_an_edit_that_changes_no_computation_runs_nothing(
+    bench: Bench, what: str, old: str, new: str
+) -> None:
+    assert WRITTEN.count(old) == 1
+    assert bench.runs(of(WRITTEN))
+    assert not bench.runs(of(WRITTEN.replace(old, new))), what
