@@ -110,7 +110,9 @@ def _drafts_named(garden: Garden, drafts: Sequence[Parsed]) -> Iterator[Problem]
     for slug, note in garden.notes.items():
         rows = zip(note.links, garden.resolutions[slug], garden.spans[slug].links, strict=True)
         for link, resolution, span in rows:
-            found = _draft(links.resolve(link, note.path, index)) if _dangles(resolution) else None
+            found = (
+                _draft(links.resolve(link, note.path, index, suggest=False)) if _dangles(resolution) else None
+            )
             if found is not None and link.target:
                 yield Problem(
                     "draft-linked", "warning", note.path, span,

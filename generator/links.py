@@ -114,8 +114,9 @@ def index(notes: Iterable[Note], assets: Iterable[Asset]) -> Index:
     return building.index()
 
 
-def resolve(link: Link, path: str, index: Index) -> Resolution:
-    """What `link`, written in the note at `path`, leads to."""
+def resolve(link: Link, path: str, index: Index, suggest: bool = True) -> Resolution:
+    """What `link`, written in the note at `path`, leads to. Where it leads nowhere, finding what may have
+    been meant takes longer than all the rest: who does not ask for it gets no `near`."""
     target = unicodedata.normalize("NFC", link.target.strip())
     if not target:
         own = index._notes.get(path)
@@ -126,7 +127,9 @@ def resolve(link: Link, path: str, index: Index) -> Resolution:
     if answer is None and link.kind == "link" and link.style == "markdown" and not link.anchor:
         link, answer = _labelled(link, index)
     if answer is None:
-        return Missing(why="outside") if search.outside else Missing(_near(target, path, index))
+        if search.outside:
+            return Missing(why="outside")
+        return Missing(_near(target, path, index) if suggest else ())
     if isinstance(answer, _Several):
         answer = answer.named(target)
     if isinstance(answer, _Several):

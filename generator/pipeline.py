@@ -137,7 +137,7 @@ def _as_markdown(sources: tuple[Source, ...]) -> tuple[list[Source], list[Proble
     """Notebooks as the Markdown that they stand for. Of a pair that jupytext keeps in step, `x.md` and
     `x.ipynb`, the Markdown is the note: the notebook is the same text once more."""
     texts, problems = [], []
-    paired = {source.path.removesuffix(".md") for source in sources if _is_paired(source)}
+    paired = {source.path.removesuffix(".md") for source in sources if is_paired(source)}
     for source in sources:
         if not source.path.endswith(".ipynb"):
             texts.append(source)
@@ -160,7 +160,7 @@ def _as_markdown(sources: tuple[Source, ...]) -> tuple[list[Source], list[Proble
     return texts, problems
 
 
-def _is_paired(source: Source) -> bool:
+def is_paired(source: Source) -> bool:
     """Whether a note has the head that jupytext writes."""
     return source.path.endswith(".md") and source.text.startswith("---\n") and "\njupytext:" in source.text
 

@@ -99,9 +99,9 @@ class _World:
         self._all = links.index(apart, assets) if len(public) < len(apart) else None
 
     def lead(self, link: Link, path: str) -> _Lead | None:
-        found = links.resolve(link, path, self._public)
+        found = links.resolve(link, path, self._public, suggest=False)
         if isinstance(found, Missing) and self._all is not None:
-            found = links.resolve(link, path, self._all)
+            found = links.resolve(link, path, self._all, suggest=False)
         if isinstance(found, Missing):
             return None
         chosen = found.chosen if isinstance(found, Ambiguous) else found
@@ -471,19 +471,15 @@ class _Rewriting:
         else that it should not."""
         now = markdown.parse(replace(self.source, text=text), self.dialect).note
         was = parsed.note
-        if (now.body, now.headings, now.cells, now.title, now.aliases) != (
-            was.body,
-            was.headings,
-            was.cells,
-            was.title,
-            was.aliases,
-        ):
+        if _told(now) != _told(was) or len(now.links) != len(was.links):
             return None
-        if len(now.links) != len(was.links):
+        pairs = list(zip(was.links, now.links, strict=True))
+        worded = any(a.text is None and b.text in _words_of(a) for a, b in pairs)
+        if not worded and (now.body, now.headings) != (was.body, was.headings):
             return None
         still = set()
-        for i, (a, b) in enumerate(zip(was.links, now.links, strict=True)):
-            if a != replace(b, target=a.target):
+        for i, (a, b) in enumerate(pairs):
+            if not _is_same(a, b, worded):
                 return None
             new = self.targets.get(i)
             if new is None or (i in left and b.target != new):
@@ -503,6 +499,10 @@ class _Rewriting:
         if link.style == "wiki":
             yield from _in_brackets(text, start, stop, link.target, new)
             yield from _in_brackets(text, begin, stop, link.target, new)
+            if link.text is None and not link.anchor and link.kind != "embed":
+                # In a heading or a title the name is text, on which an anchor depends: it is kept as words.
+                for words in _words_of(link):
+                    yield from _in_brackets(text, start, stop, link.target, f"{new}|{words}")
             if link.kind in ("property", "uses"):
                 yield from _bare(text, begin, stop, link.target, new)
             return
@@ -518,6 +518,26 @@ class _Rewriting:
         for first, last in markdown.definitions(replace(self.source, text=text), self.dialect.nesting):
             at = _offset(text, first)
             yield from _in_parentheses(text, at, _line_end(text, _offset(text, last)), "]:", link.target, new)
+
+
+def _told(note: Note) -> object:
+    """What a note says that must not change where a link is written otherwise."""
+    headings = tuple((one.level, one.text, one.anchor) for one in note.headings)
+    return headings, note.cells, note.title, note.aliases, note.tags, note.blocks and len(note.blocks)
+
+
+def _is_same(a: Link, b: Link, worded: bool) -> bool:
+    """Whether a link is what it was but for its target, and where some links were given words, but for those
+    and its place in the body."""
+    if worded:
+        words = _words_of(a)
+        a, b = (replace(one, context=None, text=None if one.text in words else one.text) for one in (a, b))
+    return a == replace(b, target=a.target)
+
+
+def _words_of(link: Link) -> tuple[str, str]:
+    """What a link without words may be called by."""
+    return link.target, _stem(link.target).rpartition("/")[2]
 
 
 def _offset(text: str, line: int) -> int:

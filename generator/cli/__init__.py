@@ -173,7 +173,7 @@ def _daily(loaded: config.Loaded, asked: Arguments) -> int:
 def _rename(loaded: config.Loaded, asked: Arguments) -> int:
     from generator.cli import renaming
 
-    return renaming.run(loaded, asked)
+    return renaming.run(loaded, asked, Progress(sys.stderr))
 
 
 def _stats(loaded: config.Loaded, asked: Arguments) -> int:

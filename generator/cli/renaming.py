@@ -10,19 +10,28 @@ from collections.abc import Callable, Sequence
 from generator import checks, config, disk, links, pipeline, rename
 from generator.cli import building, reports
 from generator.cli.arguments import Arguments
+from generator.cli.progress import Progress
 from generator.model import Ambiguous, Found, Link, Problem
 
 _REFUSED = 1
 
 
-def run(loaded: config.Loaded, asked: Arguments) -> int:
+def run(loaded: config.Loaded, asked: Arguments, progress: Progress) -> int:
     """Rename a note; gives the exit code."""
+    try:
+        return _run(loaded, asked, progress)
+    finally:
+        progress.clear()
+
+
+def _run(loaded: config.Loaded, asked: Arguments, progress: Progress) -> int:
     if len(asked.names) != 2:
         raise config.ConfigError(
             'rename takes two names: rename OLD NEW, for example rename covariance "Covariance matrix"'
         )
     with building.opened(loaded) as store:
-        all_of_it = building.everything(loaded, store)
+        with progress.stage("notes"):
+            all_of_it = building.everything(loaded, store)
         old = _found(all_of_it, asked.names[0])
         new = _new_path(old, asked.names[1])
         why = disk.unusable(new)
@@ -31,6 +40,7 @@ def run(loaded: config.Loaded, asked: Arguments) -> int:
                 f"{new} cannot be a note's name: {why or 'it has that name'}; try another"
             )
         _not_paired(all_of_it, old)
+        progress.show("links")
         plan = rename.plan(
             all_of_it.sources,
             all_of_it.parsed,
@@ -39,6 +49,7 @@ def run(loaded: config.Loaded, asked: Arguments) -> int:
             old,
             new,
         )
+        progress.clear()
         if not isinstance(plan, rename.Plan):
             return _refused(loaded, all_of_it, plan)
         if asked.dry_run:
@@ -104,7 +115,8 @@ def _new_path(old: str, name: str) -> str:
 def _not_paired(all_of_it: building.Everything, old: str) -> None:
     """A notebook that jupytext keeps in step with a note would be left behind."""
     other = old.removesuffix(".md") + ".ipynb"
-    if old.endswith(".md") and any(one.path == other for one in all_of_it.vault.sources):
+    sources = {source.path: source for source in all_of_it.vault.sources}
+    if other in sources and pipeline.is_paired(sources[old]):
         raise config.ConfigError(
             f"{old} belongs together with {other}; unpair the two first, or rename both by hand"
         )
