@@ -164,6 +164,22 @@ def test_results_are_the_same_with_and_without(zygote: Zygote, unfenced: Zygote)
     assert fenced.manifest == plain.manifest
 
 
+def test_a_note_can_neither_kill_nor_read_what_watches_over_it(zygote: Zygote) -> None:
+    if "pid" not in sandbox.find("auto").words:
+        pytest.skip("where processes have no namespaces a note can; see test_faults")
+    code = (
+        TRY + "import signal\n"
+        "print(attempt(lambda: open(f'/proc/{os.getppid()}/mem', 'rb+').close()))\n"
+        "os.kill(os.getppid(), signal.SIGKILL)\nos.kill(os.getppid(), signal.SIGSTOP)\n'still here'"
+    )
+    stop = "import os, signal, time\nos.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(30)"
+    bold, rude, other = zygote.run([program(code, slug="a"), program(stop, slug="b"), program("1", slug="c")])
+    assert other.results[0].status == "ok"
+    assert "watched over" in rude.results[0].message
+    assert bold.results[0].status == "ok"
+    assert bold.results[0].outputs[0].text in ("PermissionError\n", "OSError\n")
+
+
 def test_what_a_note_leaves_in_a_folder_of_its_own_is_no_input(zygote: Zygote) -> None:
     code = "open('/tmp/of-a-note', 'w').write('x')\nopen('/tmp/of-a-note').read()"
     run = zygote.record([program(code)])[0]
