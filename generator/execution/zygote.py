@@ -5,6 +5,7 @@ The generator itself never imports jax, and a build in which nothing is to be ru
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from generator.execution import gradcheck, surroundings, together, wire
 from generator.execution.protocol import (
@@ -53,6 +55,7 @@ class Zygote:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._root = Path()
+        self._log: BinaryIO = io.BytesIO()
         self._requests = self._answers = -1
         self._variables: dict[str, str] = {}
         self._homes = 0
@@ -87,6 +90,7 @@ class Zygote:
     def close(self) -> None:
         """End the subprocess and everything it started."""
         self._process = None
+        self._log.close()
         if self._end:
             self._end()
 
@@ -175,6 +179,7 @@ class Zygote:
         home = surroundings.at_home(self._root / "zygote", "")
         try:
             with (self._root / "log").open("wb") as log:
+                self._log = (self._root / "log").open("rb")  # The process takes the folder away when it ends.
                 self._process = subprocess.Popen(
                     [
                         sys.executable,
@@ -245,7 +250,7 @@ class Zygote:
 
     def _last_words(self) -> str:
         status = self._process.wait() if self._process else 0
-        lines = (self._root / "log").read_text(errors="replace").strip().splitlines()
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
         more = f": {lines[-1]}" if lines else ""
         return f"The process that runs cells ended before this note was done (status {status}){more}."
 

@@ -516,3 +516,9 @@ def test_an_edit_that_changes_no_computation_runs_nothing(
     assert WRITTEN.count(old) == 1
     assert bench.runs(of(WRITTEN))
     assert not bench.runs(of(WRITTEN.replace(old, new))), what
+
+
+def test_a_note_and_its_cells_declare_inputs() -> None:
+    text = "---\ndeps: [a.h5, /data/b.bin]\n---\n\n```{python}\n#| deps: c.so, d.so\n1\n```\n"
+    one = of(text)
+    assert one.deps == ("a.h5", "/data/b.bin") and one.cells[0].options.deps == "c.so, d.so"

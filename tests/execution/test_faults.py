@@ -364,3 +364,11 @@ def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
+
+
+def test_a_zygote_that_cannot_begin_says_why(environment: Environment) -> None:
+    threads = (("OPENBLAS_NUM_THREADS", "4"),)
+    with Zygote(replace(environment, variables=threads)) as zygote:
+        result = zygote.run([program("import numpy")])[0].results[0]
+    # One that has a second thread must not fork; where the machine has one processor only, there is none.
+    assert result.status == "ok" or "threads before a fork" in result.message
