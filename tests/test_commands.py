@@ -30,6 +30,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
     def run(one: Garden, *arguments: str) -> Run:
         monkeypatch.chdir(one.root)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(one.root / "xdg"))
         code = main([*arguments, "--notes", str(one.notes)], one.root)
         said = capsys.readouterr()
         return Run(code, said.out, said.err)
@@ -161,6 +162,17 @@ def test_a_rename_that_cannot_be_says_why_and_changes_nothing(
     done = run(one, "rename", *names)
     assert done.code in (1, 2) and (done.out or done.err)
     assert texts(one) == before
+
+
+def test_the_evidence_of_a_note_goes_with_it(tmp_path: Path, run: Command) -> None:
+    text = "# N\n\n```{python}\n1 + 1  # => 2\n```\n"
+    one = garden(tmp_path, {"Old.md": text, "index.md": "[[Old]]"}, 'title = "T"\n')
+    assert run(one, "accept", "--evidence", "Old").code == 0
+    assert run(one, "rename", "Old", "New").code == 0
+    assert not (one.notes / ".evidence/Old.md.json").exists()
+    shutil.rmtree(one.root / ".cache")
+    frozen = run(one, "check", "--frozen", "--format", "json")
+    assert frozen.code == 0 and [cell["grade"] for cell in frozen.report["cells"]] == ["matches"]
 
 
 @pytest.mark.parametrize("step", range(12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -62,10 +63,21 @@ def _run(loaded: config.Loaded, asked: Arguments, progress: Progress) -> int:
         if why:
             reports.say(f"error: {why}")
             return _REFUSED
+        _move_evidence(loaded, old, new)
     sys.stdout.write(f"{reports.relative(loaded.notes_dir / new)}\n")
     reports.say(_summary(plan))
     _say_what_stays(loaded, all_of_it, plan)
     return 0
+
+
+def _move_evidence(loaded: config.Loaded, old: str, new: str) -> None:
+    """What is kept of the note's runs goes with it: results don't depend on what their note is called."""
+    folder = loaded.notes_dir / building.EVIDENCE
+    data = disk.document(folder / f"{old}.json")
+    if data is None:
+        return
+    was, now = (f'"note": {json.dumps(path, ensure_ascii=False)}'.encode() for path in (old, new))
+    disk.keep(folder, {f"{new}.json": data.replace(was, now, 1)}, lambda name: name == f"{old}.json")
 
 
 def _change(edits: Sequence[rename.Edit]) -> Callable[[str], str]:
@@ -171,5 +183,3 @@ def _say_what_stays(loaded: config.Loaded, all_of_it: building.Everything, plan:
         source = next(source.text for source in all_of_it.sources if source.path == plan.old)
         if name in source:
             reports.say(f"its title may still be “{name}”: a heading is the author's, and was left alone")
-    if disk.document(loaded.notes_dir / building.EVIDENCE / f"{plan.old}.json") is not None:
-        reports.say(f"evidence was kept under the old name; accept --evidence {plan.new} keeps it anew")
