@@ -70,6 +70,10 @@ def _parent(process: Path) -> int:
 
 def kill_descendants(root: int, patience: float = 5.0) -> bool:
     """End everything below this process and reap it. True if nothing is left."""
+    if root == os.getpid() == 1:
+        # The first of a namespace reaches all that are in it at one stroke, however fast they multiply.
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
     return _kill(lambda: descendants(root), patience)
 
 
@@ -81,10 +85,6 @@ def kill_tree(root: int, patience: float = 5.0) -> bool:
 def _kill(find: Callable[[], list[int]], patience: float) -> bool:
     # All are stopped before any is killed, so that a process which starts others cannot outrun us.
     end = time.monotonic() + patience
-    if os.getpid() == 1:
-        # The first of a namespace reaches all that are in it at one stroke, however fast they multiply.
-        with suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
     while True:
         _reap()
         alive = find()
