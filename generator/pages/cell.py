@@ -99,7 +99,7 @@ def cell_html(
         output = f'<details class="cell-hidden"><summary>Output</summary>{output}</details>'
     return (
         f'<figure class="cell" data-label="{escape(cell.label)}" data-grade="{verdict.grade}"{identity}>'
-        f"{code}{output}{_evidence(cell, outcome, verdict, result.log, i, places.path)}</figure>"
+        f"{code}{output}{_evidence(cell, outcome, verdict, result.log, i, places.path, root)}</figure>"
     )
 
 
@@ -269,7 +269,9 @@ def again(path: str, label: str) -> str:
     return shlex.join(["python", "build.py", "verify", f"{path}#{label}"])
 
 
-def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i: int, path: str) -> str:
+def _evidence(
+    cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i: int, path: str, root: str
+) -> str:
     facts = "".join(
         f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in _facts(cell, outcome, log, i, path)
     )
@@ -284,7 +286,7 @@ def _evidence(cell: Cell, outcome: CellResult, verdict: Verdict, log: RunLog, i:
         + _comparisons(verdict.comparisons)
         + _checks(verdict.checks)
         + (f'<p>Not checked:</p><ul class="unchecked">{unchecked}</ul>' if unchecked else "")
-        + "</details>"
+        + f'<p><a href="{root}ledger.html">All cells of the garden</a></p></details>'
     )
 
 

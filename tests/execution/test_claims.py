@@ -351,6 +351,8 @@ def test_the_ledger_lists_every_cell_the_weakest_first(bench: Bench) -> None:
     top = data["cells"][3]
     assert top["not_checked"] and top["last_run"] and top["isolation"] and top["device"] and top["key"]
     assert data["values"][0]["from"] == {"note": "middle.md", "label": "twice"}
+    assert first(bench.page("all.html"), ".ways a[href='ledger.html']").text() == "Ledger"
+    assert first(bench.page("top.html"), ".cell-evidence a[href='ledger.html']") is not None
 
 
 def test_the_evidence_of_a_cell_says_how_it_was_run_and_how_to_run_it_again(bench: Bench) -> None:
