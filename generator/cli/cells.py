@@ -26,14 +26,24 @@ def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Ex
     inner = _inner(loaded.options.executor, surroundings)
     try:
         yield Cached(
-            inner, store, surroundings, _mode(loaded.options), evidence(loaded), loaded.options.reverify
+            inner,
+            store,
+            surroundings,
+            _mode(loaded.options),
+            evidence(loaded),
+            loaded.options.reverify,
+            _is_cluster(loaded.options.executor),
         )
     finally:
         inner.close()
 
 
+def _is_cluster(where: str) -> bool:
+    return where.startswith("tcp:")
+
+
 def _inner(where: str, surroundings: Environment) -> Local | Dask:
-    if not where.startswith("tcp:"):
+    if not _is_cluster(where):
         return Local(surroundings, where)
     try:
         from generator.execution.dask import Dask  # here: it brings a lot along
@@ -53,7 +63,10 @@ def still_valid(loaded: config.Loaded, store: memo.Store, programs: Sequence[Pro
 def reasons(loaded: config.Loaded, store: memo.Store, programs: Sequence[Program]) -> Iterator[str]:
     """Why each program would have to run; `""` where its stored result is valid."""
     surroundings = environment(loaded, 1)
-    cached = Cached(Local(surroundings), store, surroundings, _mode(loaded.options), evidence(loaded))
+    cluster = _is_cluster(loaded.options.executor)
+    cached = Cached(
+        Local(surroundings), store, surroundings, _mode(loaded.options), evidence(loaded), elsewhere=cluster
+    )
     return map(cached.explain, programs)
 
 

@@ -54,15 +54,18 @@ class Cached:
         mode: Mode = "normal",
         evidence: Lookup = lambda path: None,
         reverify: float = 0.0,
+        elsewhere: bool = False,
     ) -> None:
         """`evidence` is what is kept beside the notes. Where something has to run anyway, up to `reverify`
-        seconds are spent on running the oldest results again."""
+        seconds are spent on running the oldest results again. `elsewhere`: cells may find there what they
+        need and did not find here."""
         self._inner = inner
         self._store = store
         self._environment = environment
         self._mode = mode
         self._evidence = evidence
         self._reverify = reverify
+        self._elsewhere = elsewhere
         self._settings = surroundings.configuration(environment)
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
@@ -165,6 +168,14 @@ class Cached:
         entry = self._entry(digest(parts))
         if entry is None or len(entry.shapes) != len(program.cells):
             return self._difference(program, parts)
+        for cell, result in zip(program.cells, entry.run.result.results, strict=True):
+            if (
+                self._elsewhere
+                and cell.options.needs
+                and not cell.options.skip
+                and result.status == "skipped"
+            ):
+                return f"cell {cell.label} needs {cell.options.needs}, and there may be one now"
         found = self._fit(program, entry)
         return found if isinstance(found, str) else (found, entry.run.manifest)
 

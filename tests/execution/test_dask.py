@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from generator.execution.cached import Cached
 from generator.execution.dask import Dask
 from generator.execution.manifest import ROOT
 from generator.execution.protocol import Environment, Unavailable
 from generator.execution.zygote import Zygote
+from generator.memo import FileStore
 from generator.model import Cell, CellOptions, ProgramResult
 from tests.execution.cluster import Cluster, marked, until
 from tests.execution.conftest import program
@@ -64,6 +66,20 @@ def test_a_cell_that_needs_something_runs_where_it_is(dask: Dask) -> None:
     )
     assert fine.results[0].observations[0].value == "2"
     assert without.results[0].message == "Not run: needs tpu, and there is none here."
+
+
+def test_a_cell_that_was_skipped_for_want_of_something_is_tried_elsewhere(
+    dask: Dask, zygote: Zygote, environment: Environment, tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path)
+    one = program(Cell("x = 1", "a"), Cell("x + 1  # => 2", "b", CellOptions(needs="gpu")))
+    here = Cached(zygote, store, environment)
+    assert [r.status for r in here.run([one])[0].results] == ["ok", "skipped"]
+    assert here.explain(one) == ""
+    there = Cached(dask, store, environment, elsewhere=True)
+    assert there.explain(one) == "cell b needs gpu, and there may be one now"
+    assert [r.status for r in there.run([one])[0].results] == ["ok", "ok"]
+    assert [r.status for r in here.run([one])[0].results] == ["ok", "ok"]
 
 
 def test_a_worker_that_dies_costs_no_result(cluster: Cluster, environment: Environment) -> None:
