@@ -38,7 +38,7 @@ def _run(loaded: config.Loaded, asked: Arguments, progress: Progress) -> int:
         why = disk.unusable(new)
         if why or new == old:
             raise config.ConfigError(
-                f"{new} cannot be a note's name: {why or 'it has that name'}; try another"
+                f"{old} cannot be called {new}: {why or 'it has that name'}; try another name"
             )
         _not_paired(all_of_it, old)
         progress.show("links")
