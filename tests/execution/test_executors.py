@@ -272,3 +272,8 @@ def test_an_unknown_kernel_is_a_sentence(environment: Environment) -> None:
     result = Jupyter(environment).run([replace(program("1"), kernel="no-such-kernel")])[0]
     assert result.results[0].status == "not-run"
     assert "no kernel called no-such-kernel" in result.results[0].message
+
+
+def test_a_note_that_ends_harms_none_that_runs_beside_it(zygote: Zygote) -> None:
+    many = [program("1 + 1", slug=f"note-{n}", path=f"note-{n}.md") for n in range(16)]
+    assert [result.results[0].status for result in zygote.run(many)] == ["ok"] * 16
