@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import distributed
 
+from generator.execution import processes
 from generator.execution.manifest import ROOT
 
 
@@ -21,6 +24,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.tests = os.pidfd_open(os.getpid())
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         self.start("scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
@@ -33,10 +37,14 @@ class Cluster:
         with (self.folder / f"{what}-{len(self.processes)}.log").open("wb") as log:
             command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard", *arguments]
             process = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+                command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                preexec_fn=self._end_with_the_tests,
+            )  # fmt: skip
         self.processes.append(process)
         return process
+
+    def _end_with_the_tests(self) -> None:
+        processes.die_with_parent(self.tests, signal.SIGKILL)
 
     def wait(self, workers: int) -> None:
         """Until the scheduler answers and has so many workers."""
@@ -54,6 +62,7 @@ class Cluster:
         for process in reversed(self.processes):
             process.kill()
             process.wait()
+        os.close(self.tests)
 
 
 def marked(mark: str) -> list[int]:
