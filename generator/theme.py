@@ -37,7 +37,10 @@ CSP = "; ".join(
 )
 """The content security policy of every page; `frame-ancestors` is missing because `<meta>` cannot set it."""
 
-SHEETS = ("tokens", "page", "prose", "sidenotes", "parts", "panes", "search", "graph", "claims", "code", "print")
+SHEETS = (
+    *("tokens", "page", "prose", "sidenotes", "parts", "panes"),
+    *("search", "graph", "claims", "code", "print"),
+)
 """The style sheets in cascade order: one file for the reader, eleven for whoever changes them."""
 
 SIDENOTES = 99
