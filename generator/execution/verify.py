@@ -214,7 +214,7 @@ def _elsewhere(result: CellResult) -> Iterator[str]:
         yield result.audit.why
     if result.audit and result.audit.unstable:
         n = len(result.audit.unstable)
-        yield f"{n} number{' has' if n == 1 else 's have'} digits that come out otherwise elsewhere; they are dimmed."
+        yield f"{n} number{' has' if n == 1 else 's have'} digits that differ elsewhere; they are dimmed."
     if result.accepted:
         yield "An expected value of this cell was accepted from an earlier run."
 
