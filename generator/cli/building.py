@@ -152,13 +152,11 @@ def scanned(loaded: config.Loaded, store: memo.SqliteStore) -> Vault:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """A garden that was read: the vault, all notes as Markdown and parsed (drafts among them), and the
-    published ones with every link led somewhere."""
+    """What was read: the vault, and all its notes as Markdown and parsed, drafts among them."""
 
     vault: Vault
     sources: tuple[Source, ...]
     parsed: tuple[Parsed, ...]
-    garden: Garden
 
 
 def everything(loaded: config.Loaded, store: memo.SqliteStore) -> Everything:
@@ -168,8 +166,16 @@ def everything(loaded: config.Loaded, store: memo.SqliteStore) -> Everything:
     call = memo.Memo(store, jobs=loaded.options.jobs or memo.available_jobs())
     vault = scanned(loaded, store)
     sources, parsed, _ = pipeline.everything(vault, loaded.config, call)
+    return Everything(vault, sources, parsed)
+
+
+def garden(loaded: config.Loaded, store: memo.SqliteStore, vault: Vault) -> Garden:
+    """The published notes with every link led somewhere, and nothing run."""
+    from generator import pipeline
+
+    call = memo.Memo(store, jobs=loaded.options.jobs or memo.available_jobs())
     published, _ = pipeline.read(vault, loaded.config, call)
-    return Everything(vault, sources, parsed, pipeline.resolved(published, vault))
+    return pipeline.resolved(published, vault)
 
 
 @contextmanager

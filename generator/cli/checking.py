@@ -44,18 +44,19 @@ def run(loaded: config.Loaded, asked: Arguments, progress: Progress) -> int:
     try:
         outcome = building.outcome(loaded, progress, write=False)
         with building.opened(loaded) as store:
-            garden = building.everything(loaded, store)
+            all_of_it = building.everything(loaded, store)
+            garden = building.garden(loaded, store, all_of_it.vault)
     finally:
         progress.clear()
-    edges, missing = pipeline.connections(garden.garden)
-    wanted = doctor.demand(garden.garden, missing)
-    texts = {source.path: source.text for source in garden.sources}
-    found = doctor.problems(garden.garden, garden.parsed, edges, texts)
+    edges, missing = pipeline.connections(garden)
+    wanted = doctor.demand(garden, missing)
+    texts = {source.path: source.text for source in all_of_it.sources}
+    found = doctor.problems(garden, all_of_it.parsed, edges, texts)
     pairs = [*zip(outcome.problems, outcome.excerpts, strict=True)]
     pairs += [(one, _excerpt(texts.get(one.path, ""), one.span.line)) for one in found]
     pairs.sort(key=lambda pair: (pair[0].path, pair[0].span.line, pair[0].span.col, pair[0].code))
     report = json.loads(outcome.report)
-    report["doctor"] = doctor.as_data(wanted, found, garden.garden.assets)
+    report["doctor"] = doctor.as_data(wanted, found, garden.assets)
     if asked.update_baseline and asked.baseline:
         return _update(asked.baseline, [one for one, _ in pairs])
     if known:

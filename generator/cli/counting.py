@@ -19,7 +19,7 @@ def run(loaded: config.Loaded, progress: Progress) -> int:
     quiet = replace(loaded, options=replace(loaded.options, frozen=not loaded.options.no_exec, fresh=False))
     with building.opened(loaded) as store:
         progress.show("notes")
-        garden = _judged(quiet, store, building.everything(loaded, store).garden)
+        garden = _judged(quiet, store, building.garden(loaded, store, building.scanned(loaded, store)))
     progress.clear()
     data = _data(garden)
     text = checks.as_json(data) + "\n" if loaded.options.format == "json" else "".join(_lines(data))
