@@ -102,7 +102,7 @@ def test_previews_cross_folders_and_nest(visit, built) -> None:
     card = page.locator(".preview-card").nth(0)
     expect(card).to_contain_text("The first part leads")
     card.locator("a[data-slug='index']").first.hover()
-    expect(page.locator(".preview-card").nth(1).locator(".preview-title")).to_have_text("Index")
+    expect(page.locator(".preview-card").nth(1).locator(".preview-title")).to_have_text("Index matches")
     assert seen.complaints == []
 
 
