@@ -134,6 +134,7 @@ SKIPPED = {
     "grad(lambda x: jnp.max(x))(jnp.array([1.0, 1.0]))": "not smooth",
     "grad(lambda x: x * lax.stop_gradient(jnp.sin(x)))(1.0)": "whether that is meant",
     "grad(lambda x: x * np.random.rand())(1.0)": "same value twice",
+    "grad(lambda a: jax.random.gamma(jax.random.key(0), a))(1.2)": "gamma variates",
     "grad(lambda n: 1.0 * n, allow_int=True)(3)": "whole numbers",
     "grad(lambda x: jnp.sum(x.astype(jnp.bfloat16) ** 2))(jnp.arange(3.0))": "half precision",
     "@functools.partial(jax.jit, donate_argnums=0)\n"
