@@ -5,6 +5,7 @@
 // collide with those of the page. Works by delegation: pages and cards that appear later need no set-up.
 import { anchored, beside, rebase } from "./notes.js";
 import { parse } from "./trust.js";
+import { watch } from "./wide.js";
 
 const DELAY = 200; // before a card opens: a pointer that only passes by opens nothing
 const GRACE = 260; // before it closes: time to move into it
@@ -116,6 +117,7 @@ async function open(link, byKeyboard) {
   document.body.append(element);
   cards.push({ link, element, byKeyboard });
   place(element, link);
+  watch(element);
   for (const image of element.querySelectorAll("img")) image.addEventListener("load", () => place(element, link));
 }
 

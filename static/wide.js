@@ -12,4 +12,9 @@ function mark(box) {
   }
 }
 
-onNotes((root) => root.querySelectorAll(".note-body .math").forEach((box) => widths.observe(box)));
+/** Watches the formulas in `root`: a note, or a preview of one. */
+export function watch(root) {
+  for (const box of root.querySelectorAll(".math")) widths.observe(box);
+}
+
+onNotes(watch);

@@ -7,6 +7,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, table
+from markdown_it.token import Token
 
 
 def table_plugin(md: MarkdownIt) -> None:
@@ -22,6 +23,7 @@ def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         return False
     if not silent:
         _note_places(state, count)
+        _free_corners(state.tokens[count:])
     return True
 
 
@@ -38,6 +40,13 @@ def _note_places(state: StateBlock, first: int) -> None:
             if number < len(cells):
                 token.meta = {"col": cells[number][0]}
             number += 1
+
+
+def _free_corners(tokens: list[Token]) -> None:
+    """A cell of the first row with nothing in it heads nothing; a heading would be read out as one."""
+    for opening, content, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if opening.type == "th_open" and not content.content.strip():
+            opening.tag = closing.tag = "td"
 
 
 def _lost(cells: list[tuple[int, str]], columns: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 // A combobox whose list is a listbox: focus stays in the field, `aria-activedescendant` says which hit is meant.
 import { rebase } from "../notes.js";
 import { parse } from "../trust.js";
+import { watch } from "../wide.js";
 import { mark, places } from "./marks.js";
 import { row, search } from "./query.js";
 
@@ -167,6 +168,7 @@ async function peek(link) {
   }
   const copy = document.importNode(found, true);
   preview.replaceChildren(copy);
+  watch(copy);
   preview.scrollTop = 0;
   const first = mark(copy.querySelector(".preview-body") ?? copy, marks)[0];
   for (let at = first?.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;

@@ -208,3 +208,11 @@ def lead(page: Page, address: str, preview: str = "") -> None:
         [address, preview],
     )
     page.get_by_role("link", name="there", exact=True).last.hover()
+
+
+def test_the_keyboard_reaches_a_formula_that_scrolls_in_a_preview(visit, garden) -> None:
+    page = visit(garden.url + "cholesky.html", viewport={"width": 420, "height": 900}).page
+    page.locator("a[data-slug='gaussian'][data-preview]").first.hover()
+    formula = card(page).locator(".math").first
+    expect(formula).to_have_attribute("tabindex", "0")
+    assert formula.evaluate("(f) => f.scrollWidth > f.clientWidth")

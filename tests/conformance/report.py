@@ -118,7 +118,7 @@ def results(
     ]
     told = [line for one in judged for line in _told(one)]
     if told:
-        lines += ["", "Told, and no violation:", "", *told]
+        lines += ["", "Told, and no violation (of axe-core: what it could not decide):", "", *told]
     return "\n".join(lines) + "\n"
 
 
@@ -138,4 +138,4 @@ _LIGHTHOUSE = (
 
 def _told(one: Judged) -> Iterator[str]:
     for what, count in Counter(finding.what for finding in one.noted).most_common():
-        yield f"- {one.judge}, {one.what}: {what} ({count} ×)"
+        yield f"- {one.judge}, {one.what}: {what.partition('. ')[0].rstrip('.')} ({count} ×)"
