@@ -50,3 +50,9 @@ def test_pages_are_served_with_their_types_and_compressed(tmp_path: Path) -> Non
             assert len(answer.read()) < 100
         with urlopen(f"{url}a.js") as answer:
             assert answer.read() == b"x" * 1000
+
+
+def test_the_committed_results_are_of_the_pinned_judges() -> None:
+    text = (HOME / "RESULTS.md").read_text("utf-8")
+    for name, version in PACKAGE["dependencies"].items():
+        assert f"{name} {version}" in text
