@@ -132,7 +132,7 @@ _KEY = (
 _LIGHTHOUSE = (
     "LCP, TBT and CLS are what Lighthouse’s model of a desktop makes of a run. What else the machine does",
     "can only lower the performance: a run below 98 is repeated, five at most, and the best one counts.",
-    "*machine* is Lighthouse’s measure of what the machine could do meanwhile (a desktop has 1500 or more).",
+    "*machine* is Lighthouse’s measure of what the machine could do meanwhile.",
 )
 
 
