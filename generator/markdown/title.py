@@ -20,7 +20,7 @@ def titled(tokens: list[Token], given: str | None, path: str, blocks: Blocks) ->
     text = _opening_heading(tokens)
     if not text or given not in (None, "", text):
         return given or _file_name(path), "", tokens
-    if any(child.type == "footnote_ref" for child in tokens[1].children or []):
+    if any(child.type in ("footnote_ref", "embed") for child in tokens[1].children or []):
         return text, "", tokens
     _gather(tokens[0], tokens[1], text, blocks)
     return text, _targets(blocks.gathered), tokens[3:]
