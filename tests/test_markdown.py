@@ -85,6 +85,7 @@ def parsed(text: str, **options: object) -> Parsed:
 @example("- " * 30 + "w1z")
 @example("- a\n" + "".join("  " * n + f"- w{n}z\n" for n in range(1, 40)))
 @example("[[w1z|w2z `w3z` #w4z]]")
+@example("# [![[w1z]]](w0z) w0z")
 @example("[^a]: w1z\n\n    [^b]: w2z\n\n    w3z\n\n[^a][^b]")
 def test_every_word_is_in_the_note_or_in_a_problem(text: str) -> None:
     found = parsed(text, nesting=20)
