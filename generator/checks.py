@@ -39,7 +39,7 @@ _CELL_HINTS = {
     "cell-memory": "make it smaller, or raise [cells] memory_mb in garden.toml",
     "cell-killed": "run the cell's code by itself to see what ends the process",
     "cell-mismatch": "correct the code or, if the new value is right, what is written after “# =>”",
-    "cell-stale": "run build.py accept --evidence where the cells can run, and commit what .evidence/ holds then",
+    "cell-stale": "run build.py accept --evidence where the cells can run, and commit .evidence/",
 }
 _CELL_CODES_OF_CLAIMS = frozenset({"value-failed", "uses-failed", "note-at-risk"})
 """Cells that failed, as they show in the notes that stand on them."""

@@ -104,6 +104,18 @@ class Index:
     _names: list[_Names] = field(default_factory=list)
 
 
+def apart(notes: Iterable[Note]) -> Iterator[Note]:
+    """Each note with an address of its own: of those that want the same one the first keeps it."""
+    taken: set[str] = set()
+    for note in notes:
+        slug, n = note.slug, 1
+        while slug in taken:
+            n += 1
+            slug = Slug(f"{note.slug}-{n}")
+        taken.add(slug)
+        yield note if n == 1 else replace(note, slug=slug)
+
+
 def index(notes: Iterable[Note], assets: Iterable[Asset]) -> Index:
     """Read a garden: its published notes and its other files. Linear in their number."""
     building = _Building()

@@ -167,29 +167,25 @@ def is_paired(source: Source) -> bool:
 
 def _apart(parsed: list[Parsed]) -> tuple[tuple[Parsed, ...], list[Problem]]:
     """Notes that want one address get different ones: the first in path order keeps it."""
+    ordered = sorted(parsed, key=lambda one: one.note.path)
     owners: dict[str, str] = {}
     apart, problems = [], []
-    for one in sorted(parsed, key=lambda one: one.note.path):
-        slug, n = one.note.slug, 1
-        while slug in owners:
-            n += 1
-            slug = Slug(f"{one.note.slug}-{n}")
-        if n > 1:
+    for one, note in zip(ordered, links.apart(one.note for one in ordered), strict=True):
+        if note.slug != one.note.slug:
             first = owners[one.note.slug]
             problems.append(
                 Problem(
                     "slug-collision",
                     "error",
-                    one.note.path,
+                    note.path,
                     Span(0),
-                    f"{first} and {one.note.path} both have the address “{one.note.slug}”; "
-                    f"this one is published as “{slug}”",
+                    f"{first} and {note.path} both have the address “{one.note.slug}”; "
+                    f"this one is published as “{note.slug}”",
                     "rename one of the two, or give one a permalink",
                 )
             )
-            one = replace(one, note=replace(one.note, slug=slug))
-        owners[slug] = one.note.path
-        apart.append(one)
+        owners[note.slug] = note.path
+        apart.append(replace(one, note=note))
     return tuple(apart), problems
 
 

@@ -32,7 +32,6 @@ from generator.model import (
     Note,
     Parsed,
     Problem,
-    Slug,
     Source,
     Span,
     slug_of,
@@ -92,7 +91,7 @@ class _World:
 
     def __init__(self, notes: Iterable[Note], assets: Sequence[Asset]) -> None:
         ordered = sorted(notes, key=lambda note: (not note.published, note.path))
-        apart = list(_apart(ordered))
+        apart = list(links.apart(ordered))
         self._paths = {note.slug: note.path for note in apart}
         public = [note for note in apart if note.published]
         self._public = links.index(public, assets)
@@ -111,18 +110,6 @@ class _World:
         if isinstance(chosen, FoundAsset):
             return _Lead(chosen.path, "", ambiguous, chosen.doubt)
         return _Lead(self._paths[chosen.slug], chosen.anchor, ambiguous, chosen.doubt)
-
-
-def _apart(notes: Iterable[Note]) -> Iterator[Note]:
-    """Each with an address of its own, so that an address tells which note it is."""
-    taken: set[str] = set()
-    for note in notes:
-        slug, n = note.slug, 1
-        while slug in taken:
-            n += 1
-            slug = Slug(f"{note.slug}-{n}")
-        taken.add(slug)
-        yield note if n == 1 else replace(note, slug=slug)
 
 
 # ---------------------------------------------------------------- the plan

@@ -41,7 +41,7 @@ Led = tuple[str, str, bool]
 def leads(notes: Mapping[str, str], assets: tuple[str, ...] = ()) -> dict[str, list[Led | None]]:
     """Where each link of each note leads: path, anchor, and whether it could mean something else."""
     each = [markdown.parse(Source(path, text), PLAIN).note for path, text in sorted(notes.items())]
-    parsed = list(rename._apart(each))  # two notes may want one address
+    parsed = list(links.apart(each))  # two notes may want one address
     index = links.index(parsed, [Asset(path, 0, "") for path in assets])
     paths = {note.slug: note.path for note in parsed}
 
