@@ -4,6 +4,10 @@ Gardens of `tests.bench.gardens` are built by `build.py --no-exec` as whole proc
 site), unchanged, and after one edit. Medians over the runs. The baseline is measured in the same run:
 one process in which plain markdown-it-py, with tables and nothing else, reads, parses and renders the
 same notes and writes nothing. Compare ratios, not seconds: machines differ, and so do their hours.
+
+Memory is that of the largest process, and of all together with what they share counted once (looked at ten
+times a second). `--notes 100000 --runs 1` is possible: the generator writes one note at a time, and so much
+room as a site of that size needs may be in the folder that `--work` names.
 """
 
 from __future__ import annotations
@@ -13,16 +17,16 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from tests.bench import gardens
+from tests.bench.processes import Measured, measured
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -38,37 +42,22 @@ for path in sorted(Path(sys.argv[1]).rglob("*.md")):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process: seconds of wall clock and of all its processors, megabytes of its largest process
-    (itself or a worker; they share memory, so a sum would say too much), and what it printed."""
+    """One process that ended well, and the seconds that it says it spent in each of its rooms."""
 
-    wall: float
-    cpu: float
-    peak: float
-    output: str = ""
+    process: Measured
+    rooms: Mapping[str, float]
 
-    def rooms(self) -> dict[str, float]:
-        timings: dict[str, float] = json.loads(self.output)["timings"] if self.output else {}
-        return timings
+    @property
+    def wall(self) -> float:
+        return self.process.wall
 
 
-def run(command: Sequence[str], environ: dict[str, str] | None = None) -> Run:
+def run(command: Sequence[str]) -> Run:
     """Run a process to its end. Anything but exit code 0 (or 1: problems in the notes) is an error."""
-    with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | (environ or {}), stdout=output, stderr=subprocess.PIPE
-        )
-        assert process.stderr is not None
-        errors = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in (0, 1):
-            raise SystemExit(f"the build failed: {errors.decode('utf-8', 'replace')}")
-        output.seek(0)
-        return Run(
-            wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output.read().decode("utf-8")
-        )
+    process = measured(command, ROOT)
+    if process.code not in (0, 1):
+        raise SystemExit(f"the build failed: {process.errors}")
+    return Run(process, json.loads(process.output)["timings"] if process.output.startswith("{") else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +71,26 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         wall = median(run.wall for run in self.runs)
+        together = max(run.process.together for run in self.runs)
         spread = f"{min(run.wall for run in self.runs):.2f}–{max(run.wall for run in self.runs):.2f}"
         return (
             f"{self.notes:,}",
             self.what,
             f"{wall:.2f}",
             spread,
-            f"{median(run.cpu for run in self.runs):.2f}",
+            f"{median(run.process.cpu for run in self.runs):.2f}",
             f"{self.notes / wall:,.0f}",
-            f"{max(run.peak for run in self.runs):.0f}",
+            f"{max(run.process.largest for run in self.runs):.0f}",
+            f"{together:.0f}",
+            f"{together * 1024 / self.notes:.0f}",
             f"{wall / self.baseline:.2f}",
             self._shares(wall),
         )
 
     def _shares(self, wall: float) -> str:
         """The share of each room, the largest first; what no room accounts for is start and end."""
-        names = {name for run in self.runs for name in run.rooms()}
-        rooms = {name: median(run.rooms().get(name, 0.0) for run in self.runs) for name in names}
+        names = {name for run in self.runs for name in run.rooms}
+        rooms = {name: median(run.rooms.get(name, 0.0) for run in self.runs) for name in names}
         if not rooms:
             return ""
         rooms["start, end"] = max(0.0, wall - sum(rooms.values()))
@@ -106,9 +98,9 @@ class Row:
         return ", ".join(f"{name} {share:.0%}" for share, name in shares if share >= 0.01)
 
 
-def measure(notes: int, runs: int, seed: int) -> Iterator[Row]:
-    """Build one garden again and again."""
-    with tempfile.TemporaryDirectory() as folder:
+def measure(notes: int, runs: int, seed: int, work: Path | None = None) -> Iterator[Row]:
+    """Build one garden again and again, in a folder within `work`."""
+    with tempfile.TemporaryDirectory(dir=work) as folder:
         vault, site, cache = (Path(folder, name) for name in ("notes", "site", "cache"))
         gardens.write(vault, notes, seed)
         bare = tuple(run([sys.executable, "-c", BASELINE, str(vault)]) for _ in range(runs))
@@ -149,7 +141,8 @@ def _edited(vault: Path, i: int, build: Callable[[], Run]) -> Run:
 
 
 HEAD = (
-    "notes", "what", "wall, s", "range", "CPU, s", "notes/s", "largest process, MB", "× bare", "rooms",
+    "notes", "what", "wall, s", "range", "CPU, s", "notes/s", "largest process, MB", "all together, MB",
+    "kB a note", "× bare", "rooms",
 )  # fmt: skip
 
 
@@ -188,12 +181,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--notes", type=int, nargs="+", default=[100, 1000, 10_000], metavar="N")
     parser.add_argument("--runs", type=int, default=3, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="where to build (else the system's)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table there too")
     asked = parser.parse_args(arguments)
     here = machine()
     rows = []
     for notes in asked.notes:
-        for row in measure(notes, asked.runs, asked.seed):
+        for row in measure(notes, asked.runs, asked.seed, asked.work):
             rows.append(row)
             print(" ".join(row.cells()), file=sys.stderr, flush=True)
     text = f"Medians of {asked.runs} runs on {here}.\n\n{table(rows)}\n"
