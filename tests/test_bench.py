@@ -70,6 +70,12 @@ def test_links_are_ordinary_ones_for_who_knows_no_others() -> None:
     assert text.endswith("See [that](/method/other-note/).\n")
 
 
+def test_an_alias_is_an_address_for_who_knows_no_names() -> None:
+    note = Note("index", "---\naliases: [Other name]\n---\n\nHello.\n")
+    assert "aliases: [/other-name]" in Spelling(lambda here, there: there, rooted=True).note(note, {})
+    assert "aliases: [Other name]" in Spelling(lambda here, there: there).note(note, {})
+
+
 def test_a_process_is_not_charged_with_the_memory_of_who_measures_it(tmp_path: Path) -> None:
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     run = measured([sys.executable, "-I", "-S", "-c", "print('done')"], tmp_path)

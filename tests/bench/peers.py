@@ -115,16 +115,22 @@ Address = Callable[[str, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """Writes a note with ordinary links; `index` is what the first note's file is called."""
+    """Writes a note with ordinary links; `index` is what the first note's file is called.
+
+    `rooted`: an alias is the address of a page that leads here, not a name.
+    """
 
     address: Address
     index: str = "index"
     heading: bool = False
     pelican: bool = False
+    rooted: bool = False
 
     def note(self, note: Note, slugs: Mapping[str, str]) -> str:
         _, front, body = note.text.split("---\n", 2)
         body = self.links(body, note.slug, slugs)
+        if self.rooted:
+            front = re.sub(r"aliases: \[(.*)\]", lambda found: f"aliases: [/{slug(found[1])}]", front)
         title = note.title.capitalize()
         if self.pelican:
             created = re.search(r"created: (\S+)", front)
@@ -331,12 +337,14 @@ def _hugo(found: Found) -> Peer | Missing:
     return Peer(
         "hugo",
         f"Hugo {match[1] if match else version.strip()}",
-        (program, "--quiet"),
+        (program, "--logLevel", "error"),
         ("links written beforehand, resolved by a render hook", "titles, by a template", "no", "no", "no",
          "passed through", "Chroma"),
         "content",
         "public",
-        spelling=Spelling(lambda here, there: "/" if there == "index" else f"/{there}", index="_index"),
+        spelling=Spelling(
+            lambda here, there: "/" if there == "index" else f"/{there}", index="_index", rooted=True
+        ),
         files={
             "hugo.toml": config,
             "layouts/partials/links.html": index,
