@@ -8,6 +8,7 @@ import { parse } from "./trust.js";
 import { watch } from "./wide.js";
 
 const DELAY = 200; // before a card opens: a pointer that only passes by opens nothing
+const REST = 80; // before it is made, unseen: then showing it is no more than painting it
 const GRACE = 260; // before it closes: time to move into it
 const EDGE = 12; // from the edge of the window
 const GAP = 6; // from the link
@@ -16,7 +17,8 @@ const cards = []; // { link, element, byKeyboard }
 const fragments = new Map(); // URL of a fragment → promise of its document, or of null
 let opening = 0;
 let closing = 0;
-let pending = null;
+let pending = null; // the link whose card is to open
+let ready = null; // that card, made before it is shown: { link, card }, a promise of its element or of null
 let returning = false; // focus is going back to a link: no reason to open its card again
 
 // A note that is open in a pane shows itself; see panes.js.
@@ -105,20 +107,55 @@ const depthOf = (node) => cards.findIndex((card) => card.element.contains(node))
 async function open(link, byKeyboard) {
   const depth = depthOf(link);
   if (cards[depth]?.link === link) return;
-  const shown = await content(link);
+  const element = await prepared(link);
   if (pending !== link) return; // the pointer has moved on
+  ready = null;
+  if (!element || !link.isConnected) {
+    element?.remove();
+    close(depth);
+    return;
+  }
+  place(element, link); // again, since the page may have been scrolled; before anything changes, so nothing is laid out
   close(depth);
-  if (!shown || !link.isConnected) return;
+  delete element.dataset.waiting;
+  cards.push({ link, element, byKeyboard });
+}
+
+/** The card for a link, in the page and laid out, but not seen; there is one at a time. */
+function prepared(link) {
+  if (ready?.link !== link) {
+    drop();
+    ready = { link, card: make(link) };
+  }
+  return ready.card;
+}
+
+async function make(link) {
+  const shown = await content(link);
+  if (!shown || ready?.link !== link || !link.isConnected) return null;
   const element = document.createElement("aside");
   element.className = "preview-card";
   element.tabIndex = -1;
+  element.dataset.waiting = "";
   element.setAttribute("aria-label", `Preview: ${link.textContent.trim()}`);
   element.append(shown);
   document.body.append(element);
-  cards.push({ link, element, byKeyboard });
   place(element, link);
   watch(element);
   for (const image of element.querySelectorAll("img")) image.addEventListener("load", () => place(element, link));
+  return element;
+}
+
+/** No card opens: the one that was being made goes. */
+function forget() {
+  clearTimeout(opening);
+  pending = null;
+  drop();
+}
+
+function drop() {
+  ready?.card.then((element) => element?.remove());
+  ready = null;
 }
 
 /** Shows what a link leads to at once, as the keyboard does; whoever calls keeps the link from being followed. */
@@ -154,11 +191,18 @@ function place(element, link) {
 
 const clamp = (value, low, high) => Math.max(low, Math.min(value, high));
 
-function want(link, byKeyboard) {
+/** Opens the card of a link that was reached at `since`. */
+function want(link, byKeyboard, since) {
   clearTimeout(opening);
   pending = link;
-  if (link.dataset.preview && !navigator.connection?.saveData) fragment(base(link, link.dataset.preview));
-  opening = setTimeout(() => open(link, byKeyboard), DELAY);
+  const after = (delay, act) => { opening = setTimeout(act, delay - (performance.now() - since)); };
+  const show = () => after(DELAY, () => open(link, byKeyboard));
+  if (navigator.connection?.saveData) return show();
+  if (link.dataset.preview) fragment(base(link, link.dataset.preview));
+  return after(REST, () => {
+    prepared(link);
+    show();
+  });
 }
 
 function leave(depth) {
@@ -179,27 +223,23 @@ document.addEventListener("pointerover", (event) => {
     const depth = depthOf(link);
     clearTimeout(closing);
     if (cards[depth] && cards[depth].link !== link) leave(depth);
-    if (pending !== link || !cards[depth]) want(link, false);
+    if (pending !== link || !cards[depth]) want(link, false, event.timeStamp);
     return;
   }
-  clearTimeout(opening);
-  pending = null;
+  forget();
   const depth = depthOf(event.target);
   if (cards.length > depth && !cards[depth].byKeyboard) leave(depth);
   else clearTimeout(closing);
 });
 
-document.documentElement.addEventListener("pointerleave", () => {
-  clearTimeout(opening);
-  pending = null;
-});
+document.documentElement.addEventListener("pointerleave", forget);
 
 document.addEventListener("focusin", (event) => {
   if (returning) return;
   const link = previewable(event.target);
   if (link?.matches(":focus-visible")) {
     close(depthOf(link));
-    want(link, true);
+    want(link, true, event.timeStamp);
   } else if (!event.target.matches(".preview-card")) {
     close(depthOf(event.target));
   }
@@ -207,15 +247,13 @@ document.addEventListener("focusin", (event) => {
 
 document.addEventListener("focusout", (event) => {
   if (event.target === pending) {
-    clearTimeout(opening);
-    pending = null;
+    forget();
   }
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && (cards.length || pending)) {
-    clearTimeout(opening);
-    pending = null;
+    forget();
     close(Math.max(0, cards.length - 1));
   } else if (event.key === "ArrowDown" && cards.at(-1)?.link === document.activeElement) {
     // The way into a card by keyboard: Tab goes on to the next link, as everywhere.

@@ -181,7 +181,9 @@ def weigh(folder: Path, url: str, asked: Sequence[str]) -> dict[str, Weight]:
 # ---------------------------------------------------------------- waiting
 
 OPEN = "() => window.painted('click', () => document.querySelectorAll('.pane').length === {count})"
-CARD = "() => window.painted('pointerover', () => document.querySelector('.preview-card'))"
+CARD = (
+    "() => window.painted('pointerover', () => document.querySelector('.preview-card:not([data-waiting])'))"
+)
 HIT = "() => window.painted('keydown', () => document.querySelector('dialog.search .hit'))"
 TOOK = "() => window.took"
 

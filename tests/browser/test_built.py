@@ -99,16 +99,18 @@ def test_previews_cross_folders_and_nest(visit, built) -> None:
     seen = visit(built.url + "index.html")
     page = seen.page
     page.locator(".note-body > p a[data-slug='folder/deep-note']").first.hover()
-    card = page.locator(".preview-card").nth(0)
+    card = page.locator(".preview-card:not([data-waiting])").nth(0)
     expect(card).to_contain_text("The first part leads")
     card.locator("a[data-slug='index']").first.hover()
-    expect(page.locator(".preview-card").nth(1).locator(".preview-title")).to_have_text("Index matches")
+    expect(page.locator(".preview-card:not([data-waiting])").nth(1).locator(".preview-title")).to_have_text(
+        "Index matches"
+    )
     assert seen.complaints == []
 
 
 def test_a_preview_shows_the_section_block_or_result_that_is_named(visit, built) -> None:
     page = visit(built.url + "index.html").page
-    body = page.locator(".preview-card .preview-body")
+    body = page.locator(".preview-card:not([data-waiting]) .preview-body")
     page.locator(".note-body > p a[href$='#second-part']").hover()
     expect(body).to_contain_text("Folded")
     expect(body).not_to_contain_text("Third part")

@@ -193,7 +193,7 @@ def test_a_page_without_diagrams_loads_nothing_for_them(visit, drawn) -> None:
 def test_a_diagram_in_a_preview_is_its_source(visit, drawn) -> None:
     seen = visit(drawn.url + "plain.html")
     seen.page.locator(".note-body a[data-slug='index']").hover()
-    card = seen.page.locator(".preview-card")
+    card = seen.page.locator(".preview-card:not([data-waiting])")
     expect(card.locator("figure.mermaid pre")).to_contain_text("Sow a seed")
     assert not [url for url in seen.requests if "vendor" in url]
 

@@ -126,7 +126,7 @@ def test_pointing_at_a_number_lights_its_sidenote_and_opens_no_card(visit, annot
     page.locator("#fnref-2").hover()
     expect(page.locator("#fn-2")).to_have_attribute("data-pointed", "")
     page.wait_for_timeout(500)
-    expect(page.locator(".preview-card")).to_have_count(0)
+    expect(page.locator(".preview-card:not([data-waiting])")).to_have_count(0)
     page.locator("#fnref-2").click()
     assert page.evaluate("[scrollY, location.hash]") == [0, ""]
     page.locator("h1").hover()
@@ -136,10 +136,10 @@ def test_pointing_at_a_number_lights_its_sidenote_and_opens_no_card(visit, annot
 def test_a_tap_on_a_number_opens_its_footnote_in_place(visit, annotated) -> None:
     page = visit(annotated.url + "notes-5.html", viewport={"width": 390, "height": 844}, has_touch=True).page
     page.locator("#fnref-1").tap()
-    expect(page.locator(".preview-card")).to_contain_text("Remark 1.")
+    expect(page.locator(".preview-card:not([data-waiting])")).to_contain_text("Remark 1.")
     assert page.evaluate("[scrollY, location.hash]") == [0, ""]
     page.locator("h1").tap()
-    expect(page.locator(".preview-card")).to_have_count(0)
+    expect(page.locator(".preview-card:not([data-waiting])")).to_have_count(0)
     page.locator(".note-body a[data-slug='cholesky']").first.tap()
     expect(page.locator("h1")).to_have_text("Cholesky factor")
 
@@ -149,9 +149,9 @@ def test_the_keyboard_opens_a_footnote_and_enter_goes_to_it(visit, annotated) ->
     page.locator(".note-meta a").last.focus()
     page.keyboard.press("Tab")
     expect(page.locator("#fnref-1")).to_be_focused()
-    expect(page.locator(".preview-card")).to_contain_text("Remark 1.")
+    expect(page.locator(".preview-card:not([data-waiting])")).to_contain_text("Remark 1.")
     page.keyboard.press("Escape")
-    expect(page.locator(".preview-card")).to_have_count(0)
+    expect(page.locator(".preview-card:not([data-waiting])")).to_have_count(0)
     page.keyboard.press("Enter")
     page.wait_for_function("location.hash === '#fn-1'")
     page.keyboard.press("Tab")

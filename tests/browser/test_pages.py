@@ -182,8 +182,10 @@ def test_nothing_moves_for_a_reader_who_wants_less_motion(visit, garden) -> None
     page = visit(garden.url + "gaussian.html", reduced_motion="reduce").page
     assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
     page.locator(".note-body a[data-preview]").first.hover()
-    expect(page.locator(".preview-card")).to_have_count(1)
-    duration = page.locator(".preview-card").evaluate("(e) => getComputedStyle(e).transitionDuration")
+    expect(page.locator(".preview-card:not([data-waiting])")).to_have_count(1)
+    duration = page.locator(".preview-card:not([data-waiting])").evaluate(
+        "(e) => getComputedStyle(e).transitionDuration"
+    )
     assert duration == "0s"
 
 

@@ -196,7 +196,7 @@ def test_a_link_to_an_open_note_leads_there_flashes_it_and_is_tinted(visit, note
     assert seen(page, "alpha") == 625
     page.mouse.move(5, 5)
     expect(pane(page, "alpha")).not_to_have_attribute("data-pointed", "")
-    expect(page.locator(".preview-card")).to_have_count(0)
+    expect(page.locator(".preview-card:not([data-waiting])")).to_have_count(0)
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,10 @@ def test_scripts_work_in_panes_opened_later(visit, notes) -> None:
     expect(later.locator(".cell-code .copy")).to_have_count(1)
     expect(later.locator("h2 .anchor")).to_have_attribute("href", notes.url + "beta.html#cost-of-it")
     later.locator(".note-body a[data-slug='gamma']").first.hover()
-    expect(page.locator(".preview-card .preview[data-slug='gamma']")).to_be_visible()
+    expect(page.locator(".preview-card:not([data-waiting]) .preview[data-slug='gamma']")).to_be_visible()
     page.keyboard.press("Escape")
     later.locator(".footnote-ref a").hover()
-    expect(page.locator(".preview-card")).to_contain_text("A footnote of Beta.")
+    expect(page.locator(".preview-card:not([data-waiting])")).to_contain_text("A footnote of Beta.")
 
 
 def test_a_link_that_goes_away_when_clicked_opens_its_note_too(visit, notes) -> None:

@@ -9,7 +9,7 @@ from sample import SVG
 pytestmark = pytest.mark.browser
 
 LINK = ".note-body a[data-slug='cholesky']"
-CARD = ".preview-card"
+CARD = ".preview-card:not([data-waiting])"
 
 
 def card(page: Page, number: int = 0):

@@ -60,7 +60,7 @@ def hover(selector: str, depth: int = 1) -> Act:
     def act(page: Page) -> None:
         page.locator(selector).first.hover()
         for level in range(depth):
-            card = page.locator(".preview-card").nth(level)
+            card = page.locator(".preview-card:not([data-waiting])").nth(level)
             card.locator(".preview-body").wait_for()
             if level + 1 < depth:
                 card.locator("a[data-preview]:visible").first.hover()
