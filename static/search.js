@@ -3,14 +3,29 @@ const KEY = "garden-search";
 
 for (const button of document.querySelectorAll(".search-open")) button.hidden = false;
 
+let typed = null; // what is typed before the dialog is there: nobody waits for it with the question
+
 async function open() {
+  if (typed !== null) return;
+  typed = "";
   try {
     const dialog = await import("./search/dialog.js");
-    dialog.open();
+    dialog.open(typed);
   } catch {
     location.assign(new URL("../all.html", import.meta.url)); // the list of all notes needs nothing more
   }
+  typed = null;
 }
+
+// First of all, so that a letter of a question is no command to the panes.
+document.addEventListener("keydown", (event) => {
+  if (typed === null || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Backspace") typed = [...typed].slice(0, -1).join("");
+  else if ([...event.key].length === 1) typed += event.key;
+  else return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 
 const isField = (target) => target.closest?.("input, textarea, select, [contenteditable]");
 

@@ -40,13 +40,17 @@ const dialog = element(
 );
 list.hidden = preview.hidden = true;
 
-/** Opens the dialog, with what was asked last, ready to be typed over. */
-export function open() {
+/** Opens the dialog, with what was typed meanwhile, or what was asked last, ready to be typed over. */
+export function open(typed = "") {
   if (dialog.open) return;
   if (!dialog.isConnected) document.body.append(dialog);
   dialog.showModal();
   field.focus();
   field.select();
+  if (typed) {
+    field.value = typed;
+    field.dispatchEvent(new Event("input")); // asked as if it had been typed here
+  }
   if (!field.value) say("Type to search titles, headings, tags, text and what cells print.");
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from served import Served, serve
 
 from generator import pipeline
@@ -283,6 +283,21 @@ def test_where_the_dialog_cannot_be_fetched_the_list_of_all_notes_opens(visit, b
     page.route("**/search/dialog.js", lambda route: route.abort())
     page.locator(".search-open").click()
     page.wait_for_url(built.url + "all.html")
+
+
+def test_what_is_typed_before_the_dialog_is_there_is_asked(visit, built) -> None:
+    page = visit(built.url).page
+    held: list[Route] = []
+    page.route("**/search/dialog.js", lambda route: held.append(route))
+    expect(page.locator(".search-open")).to_be_visible()
+    with page.expect_request("**/search/dialog.js"):
+        page.keyboard.press("/")
+    page.keyboard.type("kernelx")
+    page.keyboard.press("Backspace")
+    page.keyboard.type(" tri")
+    held[0].continue_()
+    expect(titles(page).first).to_have_text("Kernel trick")
+    expect(page.locator("dialog.search input")).to_have_value("kernel tri")
 
 
 @pytest.mark.parametrize("place", ["", "folder/tending.html", "tags/learning/methods.html", "all.html"])
