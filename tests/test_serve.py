@@ -86,8 +86,8 @@ def test_folders_are_not_listed(preview: ThreadingHTTPServer) -> None:
     assert ask(preview, "/folder/") == (404, "nothing here")
 
 
-def test_a_save_shows_in_the_served_site(tmp_path: Path) -> None:
-    made = garden(tmp_path, {"index.md": "before"})
+def test_a_save_shows_in_the_served_site_and_so_does_a_setting(tmp_path: Path) -> None:
+    made = garden(tmp_path, {"index.md": "before"}, 'title = "Named"\n')
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -109,6 +109,10 @@ def test_a_save_shows_in_the_served_site(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while "after" not in page.read_text():
             assert time.monotonic() < deadline, "the save never showed"
+            time.sleep(0.1)
+        made.write({"garden.toml": 'title = "Renamed"\n'})
+        while "Renamed" not in page.read_text():
+            assert time.monotonic() < deadline, "the new setting never showed"
             time.sleep(0.1)
         os.killpg(serving.pid, signal.SIGINT)
         assert serving.wait(30) == 0

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from generator import config, disk
@@ -30,8 +31,11 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
             from generator.cli import completing
 
             return completing.run(asked)
-        loaded = config.load(asked.config, asked.notes, asked.flags, os.environ, home or Path.cwd())
+        load = partial(config.load, asked.config, asked.notes, asked.flags, os.environ, home or Path.cwd())
+        loaded = load()
         _finish_what_was_cut_short(loaded)
+        if asked.command == "serve":
+            return _serve(loaded, asked, load)
         return _COMMANDS[asked.command](loaded, asked)
     except KeyboardInterrupt:
         reports.say("interrupted; the site is as it was")
@@ -94,7 +98,7 @@ def _make(loaded: config.Loaded, write: bool) -> int:
     return reports.report(loaded, outcome, progress)
 
 
-def _serve(loaded: config.Loaded, asked: Arguments) -> int:
+def _serve(loaded: config.Loaded, asked: Arguments, load: Callable[[], config.Loaded]) -> int:
     from generator import serve
 
     _make(loaded, write=True)
@@ -102,7 +106,7 @@ def _serve(loaded: config.Loaded, asked: Arguments) -> int:
     ignored = building.not_notes(loaded)
     reports.say(f"http://127.0.0.1:{asked.port}/ shows the garden; Ctrl-C ends it")
     try:
-        serve.serve(loaded.out_dir, asked.port, watched, ignored, lambda: _rebuild(loaded))
+        serve.serve(loaded.out_dir, asked.port, watched, ignored, lambda: _rebuild(load))
     except KeyboardInterrupt:
         return 0
     except OSError as error:
@@ -112,9 +116,10 @@ def _serve(loaded: config.Loaded, asked: Arguments) -> int:
     return 0
 
 
-def _rebuild(loaded: config.Loaded) -> None:
-    """Build again; what goes wrong is said, and the last good site stays."""
+def _rebuild(load: Callable[[], config.Loaded]) -> None:
+    """Build again, by the settings as they are now; what goes wrong is said, and the last good site stays."""
     try:
+        loaded = load()
         quick = replace(loaded, options=replace(loaded.options, reverify=0.0))
         _make(quick, write=True)
     except (config.ConfigError, disk.Locked, disk.PublishError, Unavailable) as error:
@@ -185,7 +190,6 @@ def _stats(loaded: config.Loaded, asked: Arguments) -> int:
 _COMMANDS: dict[str, Callable[[config.Loaded, Arguments], int]] = {
     "build": _build,
     "check": _check,
-    "serve": _serve,
     "verify": _verify,
     "explain": _explain,
     "audit": _audit,
