@@ -53,7 +53,6 @@ COMPILED = {
 CONF = """
 extensions = ["myst_nb"]
 nb_execution_mode = "cache"
-nb_execution_cache_path = "_build/cache"
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 exclude_patterns = ["_build"]
@@ -109,7 +108,8 @@ def book(python: str, folder: Path) -> None:
 def write_book(folder: Path, notes: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "conf.py").write_text(CONF)
+    cache = folder / "_build" / "cache"  # By its whole path: a part of one is below the current folder.
+    (folder / "conf.py").write_text(f"{CONF}nb_execution_cache_path = {str(cache)!r}\n")
     head = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
     for n in range(notes):
         (folder / f"note-{n}.md").write_text(head + markdown(n, "{code-cell}"))
