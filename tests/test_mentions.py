@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from generator import mentions
@@ -196,6 +197,7 @@ PARTS = ["**", "*", "`", "<b>", "[[x]]", " ", "\n", "- ", "> ", "kernel methods"
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=30))
+@example(["$", "$", "$", "**", "$", "$", "kernel methods"])
 def test_whatever_stands_around_it_a_context_is_balanced(parts: list[str]) -> None:
     source = parse(Source("a.md", "".join(parts))).note
     target = parse(Source("Kernel methods.md", "")).note
@@ -203,4 +205,4 @@ def test_whatever_stands_around_it_a_context_is_balanced(parts: list[str]) -> No
         markup = "".join(piece for piece in mentions.context(source.body, mention) if isinstance(piece, str))
         assert "<mark>kernel methods</mark>" in markup
         for element in ("b", "em", "strong", "code", "p", "li", "ul", "blockquote"):
-            assert markup.count(f"<{element}>") == markup.count(f"</{element}>"), markup
+            assert len(re.findall(f"<{element}[ >]", markup)) == markup.count(f"</{element}>"), markup
