@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> in
         load = partial(config.load, asked.config, asked.notes, asked.flags, os.environ, home or Path.cwd())
         loaded = load()
         _finish_what_was_cut_short(loaded)
-        if asked.command == "serve":
+        if asked.command == "serve":  # The only one that outlives its settings.
             return _serve(loaded, asked, load)
         return _COMMANDS[asked.command](loaded, asked)
     except KeyboardInterrupt:
