@@ -4,28 +4,40 @@ const KEY = "garden-search";
 for (const button of document.querySelectorAll(".search-open")) button.hidden = false;
 
 let typed = null; // what is typed before the dialog is there: nobody waits for it with the question
+let entered = null; // and the Enter that ended it, if it came so early
 
 async function open() {
   if (typed !== null) return;
   typed = "";
   try {
     const dialog = await import("./search/dialog.js");
-    dialog.open(typed);
+    dialog.open(typed, entered);
   } catch {
     location.assign(new URL("../all.html", import.meta.url)); // the list of all notes needs nothing more
   }
-  typed = null;
+  typed = entered = null;
 }
 
 // First of all, so that a letter of a question is no command to the panes.
 document.addEventListener("keydown", (event) => {
-  if (typed === null || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Backspace") typed = [...typed].slice(0, -1).join("");
-  else if ([...event.key].length === 1) typed += event.key;
-  else return;
+  if (typed === null || event.isComposing || !keep(event)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
 }, true);
+
+/** Whether a key is a part of the question; what comes after its Enter changes nothing. */
+function keep(event) {
+  const { key, altKey } = event;
+  const command = event.ctrlKey || event.metaKey;
+  if (key === "Enter" && !altKey) {
+    if (typed.trim()) entered ??= event; // with its modifiers: Ctrl means a new tab
+  } else if (command || altKey || (key !== "Backspace" && [...key].length !== 1)) {
+    return false;
+  } else if (!entered) {
+    typed = key === "Backspace" ? [...typed].slice(0, -1).join("") : typed + key;
+  }
+  return true;
+}
 
 const isField = (target) => target.closest?.("input, textarea, select, [contenteditable]");
 

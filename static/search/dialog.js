@@ -40,8 +40,8 @@ const dialog = element(
 );
 list.hidden = preview.hidden = true;
 
-/** Opens the dialog, with what was typed meanwhile, or what was asked last, ready to be typed over. */
-export function open(typed = "") {
+/** Opens the dialog, with what was typed meanwhile and the Enter after it, or what was asked last, ready to be typed over. */
+export function open(typed = "", entered = null) {
   if (dialog.open) return;
   if (!dialog.isConnected) document.body.append(dialog);
   dialog.showModal();
@@ -51,6 +51,7 @@ export function open(typed = "") {
     field.value = typed;
     field.dispatchEvent(new Event("input")); // asked as if it had been typed here
   }
+  if (entered) enter(entered);
   if (!field.value) say("Type to search titles, headings, tags, text and what cells print.");
 }
 

@@ -300,6 +300,19 @@ def test_what_is_typed_before_the_dialog_is_there_is_asked(visit, built) -> None
     expect(page.locator("dialog.search input")).to_have_value("kernel tri")
 
 
+def test_an_enter_before_the_dialog_is_there_opens_what_was_typed_before_it(visit, built) -> None:
+    page = visit(built.url).page
+    held: list[Route] = []
+    page.route("**/search/dialog.js", lambda route: held.append(route))
+    expect(page.locator(".search-open")).to_be_visible()
+    with page.expect_request("**/search/dialog.js"):
+        page.keyboard.press("/")
+    for key in ("Enter", *"quincunx", "Enter", "x"):  # the first asks nothing, so it is none
+        page.keyboard.press(key)
+    held[0].continue_()
+    page.wait_for_url("**/folder/tending.html")
+
+
 @pytest.mark.parametrize("place", ["", "folder/tending.html", "tags/learning/methods.html", "all.html"])
 def test_search_works_from_every_depth(visit, built, place: str) -> None:
     page = opened(visit(built.url + place).page, "brûlée")
