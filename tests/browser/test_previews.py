@@ -55,6 +55,26 @@ def test_a_pointer_that_passes_by_opens_nothing(visit, garden) -> None:
     expect(page.locator(CARD)).to_have_count(0)
 
 
+def test_a_card_is_made_unseen_and_unheard_and_goes_with_a_pointer_that_does_not_stay(visit, garden) -> None:
+    page = visit(garden.url + "gaussian.html").page
+    page.clock.install(time=0)
+    page.clock.pause_at(1)  # it stands between the steps, however long they take
+    link, waiting = page.locator(LINK).first, page.locator(".preview-card[data-waiting]")
+    link.hover()
+    page.clock.run_for(100)
+    expect(waiting).to_contain_text("what the square root is to numbers")
+    assert waiting.evaluate("(e) => e.offsetHeight > 50 && e.style.top !== ''"), "not laid out"
+    expect(waiting).to_be_hidden()
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")
+    heard = [one["name"]["value"] for one in tree["nodes"] if one.get("name", {}).get("value")]
+    assert any("Cholesky" in name for name in heard)  # the link itself
+    assert not [name for name in heard if name.startswith("Preview:") or "square root is to" in name]
+    page.mouse.move(5, 5)
+    expect(waiting).to_have_count(0)
+    page.clock.run_for(1000)
+    expect(page.locator(".preview-card")).to_have_count(0)
+
+
 def test_a_link_to_a_section_previews_that_section_only(visit, garden) -> None:
     page = visit(garden.url + "gaussian.html").page
     page.locator(".note-body a[href='reverse.html#cost']").hover()
