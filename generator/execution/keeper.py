@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from generator.execution import gradcheck, processes, sandbox, wire
 from generator.execution.collect import Collector
+from generator.execution.manifest import without_folders
 from generator.execution.outcome import death, outcome, result, too_many, too_slow
 
 Json = dict[str, Any]
@@ -42,6 +43,10 @@ class Stopped(Exception):
     """The keeper itself was asked to end."""
 
 
+class Unready(Exception):
+    """The note's process could not be made ready; the text says why."""
+
+
 class Child:
     """The note's process, as its keeper sees it."""
 
@@ -52,8 +57,11 @@ class Child:
         parent = os.pidfd_open(os.getpid())
         self.pid = os.fork()
         if self.pid == 0:
-            _become(parent, out[1], err[1], (ours.fileno(), out[0], err[0]), job)
-            _run(lambda: start(theirs, self._tell_line))
+            others = (ours.fileno(), out[0], err[0])
+            _run(
+                lambda: _ready(theirs, lambda: _become(parent, out[1], err[1], others, job)),
+                lambda: start(theirs, self._tell_line),
+            )
         for fd in (out[1], err[1], parent):
             os.close(fd)
         theirs.close()
@@ -144,11 +152,21 @@ def _become(parent: int, out: int, err: int, others: tuple[int, ...], job: Json)
     sandbox.renounce(sandbox.Fence(**job["fence"]))
 
 
-def _run(action: Callable[[], None]) -> NoReturn:
-    """Run something as the whole life of a forked process."""
-    status = 1
+def _ready(connection: socket.socket, action: Callable[[], None]) -> None:
+    """Make the process ready; its keeper hears why, if that fails."""
     try:
         action()
+    except Exception as error:
+        wire.send(connection.fileno(), {"kind": "unready", "why": reason(error)})
+        raise
+
+
+def _run(*actions: Callable[[], None]) -> NoReturn:
+    """Do one thing after the other as the whole life of a forked process."""
+    status = 1
+    try:
+        for action in actions:
+            action()
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -219,6 +237,8 @@ class Keeper:
                 if message["kind"] == "done":
                     self.child.send({})
                     return message
+                if message["kind"] == "unready":
+                    raise Unready(message["why"])
                 collector.take(message)
                 self.child.send({})
             if not alive:
@@ -309,12 +329,19 @@ class Keeper:
         self.results[cell]["checks"] = [*self.results[cell]["checks"], check]
 
 
+def reason(error: Exception) -> str:
+    """An exception of the machinery, for the sentence that a reader of the note gets."""
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, Unready) else f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
 def _bad(result: Json) -> bool:
     return result["status"] not in ("ok", "skipped")
 
 
 def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int], None]], None]) -> NoReturn:
-    """Be the keeper of one note: write its run to `answer`, leave nothing behind, exit."""
+    """Be the keeper of one note: write its run to `answer`, or `failed` with the reason why there is none;
+    leave nothing behind; exit."""
 
     def stop(number: int, frame: object) -> None:
         raise Stopped
@@ -325,16 +352,25 @@ def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int],
         os.close(fd)
     job["close"] = [answer]
     job["when"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    run = None
+    found: Json = {}
+    fenced = False
     try:
         _make_room(job)
-        run = Keeper(job, start).run()
+        fenced = True
+        found = Keeper(job, start).run()
     except Stopped:
         pass
+    except Exception as error:
+        private = (
+            *job["settings"]["private"],
+            job["settings"]["vault"],
+        )  # The page may be anybody's to read.
+        found = {"failed": without_folders(reason(error), private)}
     finally:
-        _clean(job)
-        if run:
-            wire.send(answer, run)
+        # Without its fence it sees other processes than its own, and has started none.
+        _clean(job, kill=fenced)
+        if found:
+            wire.send(answer, found)
         os._exit(0)
 
 
@@ -356,6 +392,7 @@ def _make_room(job: Json) -> None:
     sandbox.enclose(fence, [*filter(None, [job["home"], compiled])], visible)
 
 
-def _clean(job: Json) -> None:
-    processes.kill_descendants(os.getpid())
+def _clean(job: Json, kill: bool) -> None:
+    if kill:
+        processes.kill_descendants(os.getpid())
     shutil.rmtree(job["home"], ignore_errors=True)

@@ -107,12 +107,13 @@ def _attempt(fence: Fence) -> str:
             _rehearse(fence)
             os._exit(0)
         except BaseException as error:
-            os.write(write, str(error).encode()[:500])
+            os.write(write, str(error).encode()[:500] + b"\n")
         finally:
             os._exit(1)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
-        reason = pipe.read().decode(errors="replace")
+        # What the last process says comes first; those above it only say that it failed.
+        reason = pipe.read().decode(errors="replace").partition("\n")[0]
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return reason or (f"a trial ended with status {status}" if status else "")
 
@@ -169,15 +170,19 @@ def _wait_for(pid: int) -> None:
 
 
 def fork(fence: Fence) -> int:
-    """Fork; where processes have namespaces, the child is the first in one of its own."""
+    """Fork; where processes have namespaces, the child is the first in one of its own. Raises OSError where
+    the machine has no more of either."""
     if "pid" not in fence.words:
         return os.fork()
     mine = os.open("/proc/self/ns/pid", os.O_RDONLY)
-    _unshare(_NEWPID, "a namespace for processes")
-    pid = os.fork()
-    if pid and _libc().setns(mine, _NEWPID):
-        raise _error("returning to the namespace of processes")
-    os.close(mine)
+    pid = None
+    try:
+        _unshare(_NEWPID, "a namespace for processes")
+        pid = os.fork()
+    finally:
+        if pid != 0 and _libc().setns(mine, _NEWPID):
+            raise RuntimeError(str(_error("returning to the namespace of processes")))
+        os.close(mine)
     return pid
 
 

@@ -26,7 +26,7 @@ from dataclasses import asdict
 from typing import Any, NoReturn, cast
 
 from generator.execution import child, processes, sandbox, wire
-from generator.execution.keeper import keep
+from generator.execution.keeper import keep, reason
 
 Json = dict[str, Any]
 _TICK = 1.0
@@ -71,12 +71,17 @@ class Zygote:
             job |= {"fence": asdict(self.fence), "isolation": self.fence.level}
             read, write = os.pipe()
             me = os.pidfd_open(os.getpid())
-            pid = sandbox.fork(self.fence)
-            if pid == 0:
-                self._become_keeper(me, job, write, read)
+            try:
+                pid = sandbox.fork(self.fence)
+            except OSError as error:  # No more processes or namespaces: that is this note's bad luck alone.
+                os.close(read)
+                self._lose(job, reason(error))
+            else:
+                if pid == 0:
+                    self._become_keeper(me, job, write, read)
+                self.keepers[read] = (pid, job, wire.Frames())
             os.close(write)
             os.close(me)
-            self.keepers[read] = (pid, job, wire.Frames())
 
     def _become_keeper(self, parent: int, job: Json, write: int, read: int) -> NoReturn:
         try:
@@ -92,7 +97,9 @@ class Zygote:
         data = os.read(fd, 1 << 20)
         for run in frames.feed(data):
             job["done"] = True
-            if run.pop("crashed") and job["settings"]["compiled"]:
+            if "failed" in run:
+                self._lose(job, run["failed"])
+            elif run.pop("crashed") and job["settings"]["compiled"]:
                 # Perhaps what JAX had kept is bad: once more without, before the note is blamed.
                 again = {**job, "settings": {**job["settings"], "compiled": ""}}
                 self.waiting.insert(0, again)
@@ -102,8 +109,12 @@ class Zygote:
             os.close(fd)
             del self.keepers[fd]
             if not job.get("done"):
-                wire.send(self.answers, {"index": job["index"], "run": None})
+                self._lose(job, "")
             self._bury()
+
+    def _lose(self, job: Json, why: str) -> None:
+        """Say that there is no run of a note, and why; "" where its keeper did not get to say."""
+        wire.send(self.answers, {"index": job["index"], "run": None, "why": why})
 
     def _bury(self) -> None:
         """Reap keepers that have ended, and end what one that was killed has left to us."""

@@ -155,7 +155,7 @@ class Zygote:
         while left and (answer := wire.receive(self._answers)):
             index = answer["index"]
             left.discard(index)
-            done(index, wire.run_from(answer["run"]) if answer["run"] else Run(_lost(programs[index])))
+            done(index, _run_of(programs[index], answer))
 
     def _greet(self) -> None:
         greeting = wire.receive(self._answers)
@@ -268,5 +268,10 @@ def _end(requests: int, answers: int, process: subprocess.Popen[bytes], root: Pa
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _lost(program: Program) -> ProgramResult:
-    return same_for_all(program, "killed", "The process that watched over this note's cells was killed.")
+def _run_of(program: Program, answer: wire.Json) -> Run:
+    if answer["run"]:
+        return wire.run_from(answer["run"])
+    why = "The process that watched over this note's cells was killed."
+    if answer["why"]:
+        why = f"This note's cells could not be run, or not to their end ({answer['why']})."
+    return Run(same_for_all(program, "killed", why))

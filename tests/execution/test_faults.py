@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from generator import disk
+from generator.execution import sandbox
 from generator.execution.manifest import ROOT
 from generator.execution.protocol import Environment, Limits
 from generator.execution.zygote import Zygote
@@ -372,3 +373,46 @@ def test_a_zygote_that_cannot_begin_says_why(environment: Environment) -> None:
         result = zygote.run([program("import numpy")])[0].results[0]
     # One that has a second thread must not fork; where the machine has one processor only, there is none.
     assert result.status == "ok" or "threads before a fork" in result.message
+
+
+def test_what_goes_wrong_around_a_note_is_said_in_its_place(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "matplotlib" / "fontlist-of-somebody.json").mkdir(parents=True)  # No file to be copied.
+    with Zygote(replace(environment, cache=str(tmp_path), sandbox="off")) as executor:
+        result = executor.run([program("1", "2")])[0]
+    assert [one.status for one in result.results] == ["killed", "killed"]
+    assert "could not be run, or not to their end (IsADirectoryError: " in result.results[0].message
+    assert str(tmp_path) not in result.results[0].message
+
+
+SHORT_OF_NETWORKS = """
+import os, sys
+from pathlib import Path
+from generator.execution import sandbox
+sandbox.house(sandbox.Fence(("net",), True))
+Path("/proc/sys/user/max_net_namespaces").write_text("3")  # The trial's may still be on its way out.
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+"""
+FIVE_AT_ONCE = """
+from generator.execution.protocol import Environment
+from generator.execution.zygote import Zygote
+from tests.execution.conftest import program
+five = [program("import time; time.sleep(1)", slug=slug) for slug in "abcde"]
+with Zygote(Environment(jobs=5)) as executor:
+    for result in executor.run(five):
+        print(result.results[0].status, result.results[0].message)
+"""
+
+
+def test_a_sandbox_that_fails_under_load_is_said_of_the_notes_it_fails() -> None:
+    if not sandbox.find("auto").user:
+        pytest.skip("no namespaces for users here")
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_NETWORKS, FIVE_AT_ONCE],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, check=True,
+        start_new_session=True,
+    )  # fmt: skip
+    said = done.stdout.splitlines()
+    assert len(said) == 5, done.stderr
+    bad = [line for line in said if line.strip() != "ok"]
+    assert len(bad) >= 2
+    assert all("namespaces for network and mounts: No space left on device" in line for line in bad), said
