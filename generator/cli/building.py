@@ -12,9 +12,11 @@ from generator import checks, config, disk, memo
 from generator.cli import changes
 from generator.cli.changes import Change
 from generator.cli.progress import Progress
-from generator.model import Parsed, Problem, Program, Source, Vault
+from generator.model import Parsed, Problem, Program, Site, Source, Vault
 
 if TYPE_CHECKING:
+    from generator.cli.cells import Kept
+    from generator.execution.protocol import Executor
     from generator.pages.garden import Garden
 
 EVIDENCE = ".evidence"
@@ -40,7 +42,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Last:
     """An outcome, and what it is true of: the state of the garden, and programs with valid results."""
 
     state: str
@@ -48,13 +50,14 @@ class _Kept:
     outcome: Outcome
 
 
-def outcome(loaded: config.Loaded, progress: Progress, write: bool) -> Outcome:
+def outcome(loaded: config.Loaded, progress: Progress, write: bool, kept: Kept | None = None) -> Outcome:
     """Build, and publish if `write`. Where nothing has changed since the last build, its outcome again.
+    A process that builds again and again passes `kept`, so that what runs cells need not start each time.
 
     Raises disk.Locked, disk.PublishError and Unavailable.
     """
     with opened(loaded) as store:
-        return _outcome(loaded, progress, store, write)
+        return _outcome(loaded, progress, store, write, kept)
 
 
 def is_meant(path: str, names: tuple[str, ...]) -> bool:
@@ -73,17 +76,19 @@ def not_notes(loaded: config.Loaded) -> tuple[Path, ...]:
     return (loaded.out_dir, loaded.cache_dir, loaded.templates_dir)
 
 
-def _outcome(loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, write: bool) -> Outcome:
+def _outcome(
+    loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, write: bool, kept: Kept | None
+) -> Outcome:
     name = f"outcome:{loaded.out_dir}"
     with progress.stage("disk"):
         state = _state(loaded)
-        kept = _kept(store.get(name)) if write and not loaded.options.fresh else None
-        if kept and kept.state == state and disk.is_whole(loaded.out_dir, kept.outcome.tree_hash):
+        last = _last(store.get(name)) if write and not loaded.options.fresh else None
+        if last and last.state == state and disk.is_whole(loaded.out_dir, last.outcome.tree_hash):
             from generator.cli import cells  # here: a garden that has never been built is not asked
 
-            if cells.still_valid(loaded, store, kept.programs):
-                return kept.outcome
-    new = _construct(loaded, progress, store, state, write)
+            if cells.still_valid(loaded, store, last.programs):
+                return last.outcome
+    new = _construct(loaded, progress, store, state, write, kept)
     # A failed cell is tried again each time: what was in its way may have passed.
     if write and checks.exit_code(new.outcome.problems, strict=False) != checks.CELL_FAILED:
         store.put(name, memo.encode(replace(new, outcome=replace(new.outcome, changes=()))))
@@ -100,43 +105,88 @@ def _state(loaded: config.Loaded) -> str:
     return memo.digest((files, kept, settings, memo.code_version(), mode))
 
 
-def _kept(data: bytes | None) -> _Kept | None:
+def _last(data: bytes | None) -> _Last | None:
     try:
-        kept: _Kept | None = memo.decode(data, _Kept) if data is not None else None
+        last: _Last | None = memo.decode(data, _Last) if data is not None else None
     except ValueError:
         return None
-    return kept
+    return last
 
 
 def _construct(
-    loaded: config.Loaded, progress: Progress, store: memo.SqliteStore, state: str, write: bool
-) -> _Kept:
-    # Here, so that an unchanged garden imports no parser and no template.
-    from generator import pipeline
+    loaded: config.Loaded,
+    progress: Progress,
+    store: memo.SqliteStore,
+    state: str,
+    write: bool,
+    kept: Kept | None,
+) -> _Last:
     from generator.cli import cells
 
-    settings, options = loaded.config, loaded.options
+    options = loaded.options
     jobs = options.jobs or memo.available_jobs()
+    call: memo.Caller = memo.Plain(jobs) if options.fresh else memo.Memo(store, jobs=jobs)
+    with cells.executor(loaded, store, jobs, kept) as executor:
+        built = made(loaded, progress, store, call, executor, write)
+    changed = () if options.no_exec else changes.found(store, built.site.shown)
+    failed = checks.exit_code(built.site.problems, strict=False) == checks.CELL_FAILED
+    if write and not options.no_exec and not failed:
+        changes.remember(store, built.site.shown)
+    return _Last(state, built.site.programs, said(built, changed))
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A vault, the site that was made of it, and what publishing that did (None: it was not published)."""
+
+    vault: Vault
+    site: Site
+    published: disk.Published | None
+
+
+def made(
+    loaded: config.Loaded,
+    progress: Progress,
+    store: memo.SqliteStore,
+    call: memo.Caller,
+    executor: Executor,
+    write: bool,
+    durable: bool = True,
+) -> Built:
+    """Read the notes, make the site, and publish it if `write`. The caller holds the lock.
+
+    `durable`: see disk.publish. Raises disk.PublishError and Unavailable.
+    """
+    # Here, so that an unchanged garden imports no parser and no template.
+    from generator import pipeline
+
+    workers = memo.Plain(loaded.options.jobs or memo.available_jobs())
     with progress.stage("disk"):
         vault = scanned(loaded, store)
-    call: memo.Caller = memo.Plain(jobs) if options.fresh else memo.Memo(store, jobs=jobs)
-    with cells.executor(loaded, store, jobs) as executor, memo.undisturbed():
-        site = pipeline.build(vault, settings, call, memo.Plain(jobs), executor, progress.stage, progress.ran)
-    files, tree_hash = len(site.files) + len(site.copies), ""
-    if write:
-        with progress.stage("publish"):
-            published = disk.publish(
-                loaded.out_dir, site, loaded.notes_dir, assets=vault.assets, exclude=not_notes(loaded)
-            )
-        files, tree_hash = published.files, published.tree_hash
-    texts = {source.path: source.text.split("\n") for source in vault.sources}
+    with memo.undisturbed():
+        site = pipeline.build(vault, loaded.config, call, workers, executor, progress.stage, progress.ran)
+    if not write:
+        return Built(vault, site, None)
+    with progress.stage("publish"):
+        published = disk.publish(
+            loaded.out_dir,
+            site,
+            loaded.notes_dir,
+            assets=vault.assets,
+            exclude=not_notes(loaded),
+            durable=durable,
+        )
+    return Built(vault, site, published)
+
+
+def said(built: Built, changed: tuple[Change, ...] = ()) -> Outcome:
+    """What there is to say of a build. `changed` are the values that are not what they were."""
+    site, published = built.site, built.published
+    files = published.files if published else len(site.files) + len(site.copies)
+    texts = {source.path: source.text.split("\n") for source in built.vault.sources}
     excerpts = tuple(_line(texts.get(one.path, []), one.span.line) for one in site.problems)
-    report = checks.as_json(site.report)
-    changed = () if options.no_exec else changes.found(store, site.shown)
-    if write and not options.no_exec and checks.exit_code(site.problems, strict=False) != checks.CELL_FAILED:
-        changes.remember(store, site.shown)
-    new = Outcome(report, site.problems, excerpts, files, tree_hash, changed)
-    return _Kept(state, site.programs, new)
+    tree_hash = published.tree_hash if published else ""
+    return Outcome(checks.as_json(site.report), site.problems, excerpts, files, tree_hash, changed)
 
 
 def scanned(loaded: config.Loaded, store: memo.SqliteStore) -> Vault:

@@ -12,18 +12,59 @@ from generator.execution.cached import Cached, Mode
 from generator.execution.entry import Entry, Parts
 from generator.execution.evidence import FOLDER, Lookup, from_files
 from generator.execution.local import Local
-from generator.execution.protocol import Environment, Executor, Limits, Report, Unavailable
+from generator.execution.protocol import Environment, Executor, Limits, Recorder, Report, Unavailable
 from generator.model import Program, ProgramResult
 
 if TYPE_CHECKING:
     from generator.execution.dask import Dask
 
 
+class Kept:
+    """What runs cells, kept open from build to build by a process that makes many:
+
+        with Kept() as kept:
+            while ...:
+                building.outcome(loaded, progress, write=True, kept=kept)
+
+    No process is started before a cell has to run. The one that there is then (see `Zygote`) is replaced when it
+    has died, and when a new one would be another: with other options, limits or folders, after something was
+    installed. Modules beside the notes are imported anew for each run. A cluster is not kept: it has its own
+    copies of the notes. Whoever wants to give memory back calls `close`; the next build opens it again.
+    """
+
+    def __init__(self) -> None:
+        self._inner: Local | None = None
+        self._made_for: tuple[str, Environment] | None = None
+
+    def inner(self, where: str, surroundings: Environment) -> Local:
+        """What runs cells on this machine, in these surroundings."""
+        if self._inner is None or self._made_for != (where, surroundings):
+            self.close()
+            self._inner, self._made_for = Local(surroundings, where), (where, surroundings)
+        return self._inner
+
+    def close(self) -> None:
+        """End what was started."""
+        if self._inner:
+            self._inner.close()
+        self._inner = None
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
 @contextmanager
-def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Executor]:
-    """The executor for this build; what it has started is ended when the context is left."""
-    surroundings = environment(loaded, jobs)
-    inner = _inner(loaded.options.executor, surroundings)
+def executor(
+    loaded: config.Loaded, store: memo.Store, jobs: int, kept: Kept | None = None
+) -> Iterator[Executor]:
+    """The executor for this build. What it has started is ended when the context is left, unless it is `kept`
+    open by somebody else."""
+    where, surroundings = loaded.options.executor, environment(loaded, jobs)
+    lasting = kept if not _is_cluster(where) else None
+    inner = lasting.inner(where, surroundings) if lasting else _inner(where, surroundings)
     try:
         yield Cached(
             inner,
@@ -32,10 +73,11 @@ def executor(loaded: config.Loaded, store: memo.Store, jobs: int) -> Iterator[Ex
             _mode(loaded.options),
             evidence(loaded),
             loaded.options.reverify,
-            _is_cluster(loaded.options.executor),
+            _is_cluster(where),
         )
     finally:
-        inner.close()
+        if not lasting:
+            inner.close()
 
 
 def _is_cluster(where: str) -> bool:
