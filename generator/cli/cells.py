@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
@@ -58,16 +58,20 @@ class Kept:
 
 @contextmanager
 def executor(
-    loaded: config.Loaded, store: memo.Store, jobs: int, kept: Kept | None = None
+    loaded: config.Loaded,
+    store: memo.Store,
+    jobs: int,
+    kept: Kept | None = None,
+    around: Callable[[Recorder], Recorder] = lambda inner: inner,
 ) -> Iterator[Executor]:
     """The executor for this build. What it has started is ended when the context is left, unless it is `kept`
-    open by somebody else."""
+    open by somebody else. `around` may stand between what is remembered and what runs cells."""
     where, surroundings = loaded.options.executor, environment(loaded, jobs)
     lasting = kept if not _is_cluster(where) else None
     inner = lasting.inner(where, surroundings) if lasting else _inner(where, surroundings)
     try:
         yield Cached(
-            inner,
+            around(inner),
             store,
             surroundings,
             _mode(loaded.options),
