@@ -26,10 +26,10 @@ class Kept:
             while ...:
                 building.outcome(loaded, progress, write=True, kept=kept)
 
-    No process is started before a cell has to run. The one that there is then (see `Zygote`) is replaced when it
-    has died, and when a new one would be another: with other options, limits or folders, after something was
-    installed. Modules beside the notes are imported anew for each run. A cluster is not kept: it has its own
-    copies of the notes. Whoever wants to give memory back calls `close`; the next build opens it again.
+    No process is started before a cell has to run. The one that there is then (see `Zygote`) is replaced when
+    it has died, and when a new one would be another: with other options, limits or folders, after something
+    was installed. Modules beside the notes are imported anew for each run. A cluster is not kept: it has its
+    own copies of the notes. Whoever wants to give memory back calls `close`; the next build opens it again.
     """
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from generator.execution import surroundings
 from generator.execution.entry import Entry, Last, Parts, Shape, difference
 from generator.execution.evidence import OUTSIDE, Lookup, beside, portable
 from generator.execution.expectations import observed, parse
-from generator.execution.manifest import changed, fingerprint, location, version_of
+from generator.execution.manifest import changed, fingerprint, location, look_again, version_of
 from generator.execution.protocol import (
     SEMANTICS,
     Environment,
@@ -67,6 +67,7 @@ class Cached:
         self._reverify = reverify
         self._elsewhere = elsewhere
         self._settings = surroundings.configuration(environment)
+        look_again()
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""

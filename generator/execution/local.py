@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from generator.execution.jupyter import Jupyter
 from generator.execution.protocol import Environment, Recorder, Report, Run, results_only
@@ -34,6 +34,11 @@ class Local:
                 done = executor.record([programs[i] for i in part], report)
                 runs.update(zip(part, done, strict=True))
         return tuple(runs[i] for i in range(len(programs)))
+
+    def hurry(self, codes: Iterable[str]) -> None:
+        """See `Zygote.hurry`."""
+        if self._zygote:
+            self._zygote.hurry(codes)
 
     def close(self) -> None:
         """End what was started."""

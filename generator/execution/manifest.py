@@ -108,10 +108,19 @@ def changed(manifest: Manifest, vault: str, folder: str) -> str:
     return "" if manifest.complete else "what it depends on is not known"
 
 
-@cache
 def version_of(distribution: str) -> str:
-    """The installed version of a distribution, "" if there is none. Remembered for the process: a build
+    """The installed version of a distribution, "" if there is none. Remembered until `look_again`: a build
     asks for the same few again and again."""
+    return _installed(distribution)
+
+
+def look_again() -> None:
+    """Forget which versions are installed: a process that builds again and again is not alone."""
+    _installed.cache_clear()
+
+
+@cache
+def _installed(distribution: str) -> str:
     try:
         found = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -119,6 +128,16 @@ def version_of(distribution: str) -> str:
     # Parsing all of the metadata, as `version` does, takes milliseconds for each distribution.
     lines = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").split("\n", 10)
     return next((line[9:].strip() for line in lines if line.startswith("Version: ")), "") or found.version
+
+
+def libraries() -> tuple[tuple[str, int], ...]:
+    """The folders that packages are imported from, and when something was last installed into each: a process
+    that has imported some is out of date when this changes."""
+    found = []
+    for folder in dict.fromkeys((*library_folders(), *filter(None, sys.path))):
+        with suppress(OSError):
+            found.append((folder, Path(folder).stat().st_mtime_ns))
+    return tuple(found)
 
 
 # ---------------------------------------------------------------- watching

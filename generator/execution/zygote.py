@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from generator.execution import gradcheck, surroundings, together, wire
+from generator.execution.manifest import libraries
 from generator.execution.protocol import (
     Environment,
     Report,
@@ -49,7 +51,8 @@ def unavailable() -> str:
 
 class Zygote:
     """Runs programs in forked children of one subprocess, which is started when it is first needed and
-    kept until `close`. A `Recorder`."""
+    kept until `close`. It is replaced when it has died, and when a new one would be another: after something
+    was installed, or with other settings in the environment. A `Recorder`."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -61,6 +64,7 @@ class Zygote:
         self._homes = 0
         self._end: Callable[[], object] | None = None
         self._greeted = False
+        self._made_of: object = None
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
@@ -86,6 +90,14 @@ class Zygote:
         if waiting:
             self._serve(programs, waiting, done)
         return tuple(runs[index] for index in range(len(programs)))
+
+    def hurry(self, codes: Iterable[str]) -> None:
+        """Have the subprocess begin to import what cells of these codes need, without waiting for it: they
+        are likely to be run soon."""
+        if unavailable():
+            return
+        self._start()
+        self._ask({"jobs": 1, "preload": _preload(codes), "programs": []})
 
     def close(self) -> None:
         """End the subprocess and everything it started."""
@@ -126,12 +138,14 @@ class Zygote:
         try:
             self._start()
             codes = [cell.code for index in waiting for cell in programs[index].cells]
-            request = {
-                "jobs": max(1, self._environment.jobs),
-                "preload": [n for word, names in _PRELOAD if any(word in c for c in codes) for n in names],
-                "programs": [self._job(index, programs[index]) for index in waiting],
-            }
-            self._exchange(request, programs, left, done)
+            self._ask(
+                {
+                    "jobs": max(1, self._environment.jobs),
+                    "preload": _preload(codes),
+                    "programs": [self._job(index, programs[index]) for index in waiting],
+                }
+            )
+            self._listen(programs, left, done)
         except BaseException:
             self.close()
             raise
@@ -141,15 +155,11 @@ class Zygote:
             for index in sorted(left):
                 done(index, Run(same_for_all(programs[index], "killed", why)))
 
-    def _exchange(
-        self,
-        request: wire.Json,
-        programs: Sequence[Program],
-        left: set[int],
-        done: Callable[[int, Run], None],
-    ) -> None:
-        with suppress(BrokenPipeError):
+    def _ask(self, request: wire.Json) -> None:
+        with suppress(BrokenPipeError):  # Its end is what whoever listens will hear of.
             wire.send(self._requests, request)
+
+    def _listen(self, programs: Sequence[Program], left: set[int], done: Callable[[int, Run], None]) -> None:
         if not self._greeted:
             self._greet()
         while left and (answer := wire.receive(self._answers)):
@@ -167,9 +177,11 @@ class Zygote:
             )
 
     def _start(self) -> None:
-        if self._process and self._process.poll() is None:
+        made_of = (surroundings.variables(self._environment, Path()), libraries())
+        if self._is_alive() and made_of == self._made_of:
             return
         self.close()
+        self._made_of = made_of
         self._greeted = False
         self._root = Path(tempfile.mkdtemp(prefix="garden-"))
         theirs, self._requests = os.pipe()
@@ -204,6 +216,15 @@ class Zygote:
             os.close(mine)
         # Also when this object is forgotten, and at the latest when the generator ends.
         self._end = weakref.finalize(self, _end, self._requests, self._answers, self._process, self._root)
+
+    def _is_alive(self) -> bool:
+        """Whether there is a subprocess that reads what is asked of it. (One that has just died may not have
+        ended yet as far as its parent is told.)"""
+        if self._process is None or self._process.poll() is not None:
+            return False
+        poll = select.poll()
+        poll.register(self._requests, 0)
+        return not poll.poll(0)
 
     def _job(self, index: int, program: Program) -> wire.Json:
         environment = self._environment
@@ -253,6 +274,12 @@ class Zygote:
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         more = f": {lines[-1]}" if lines else ""
         return f"The process that runs cells ended before this note was done (status {status}){more}."
+
+
+def _preload(codes: Iterable[str]) -> list[str]:
+    """What cells import that a process may import for them, as far as their text says so."""
+    codes = tuple(codes)
+    return [name for word, names in _PRELOAD if any(word in code for code in codes) for name in names]
 
 
 def _end(requests: int, answers: int, process: subprocess.Popen[bytes], root: Path) -> None:
