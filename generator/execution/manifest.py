@@ -111,16 +111,16 @@ def changed(manifest: Manifest, vault: str, folder: str) -> str:
 def version_of(distribution: str) -> str:
     """The installed version of a distribution, "" if there is none. Remembered until `look_again`: a build
     asks for the same few again and again."""
-    return _installed(distribution)
+    return _version(distribution)
 
 
 def look_again() -> None:
     """Forget which versions are installed: a process that builds again and again is not alone."""
-    _installed.cache_clear()
+    _version.cache_clear()
 
 
 @cache
-def _installed(distribution: str) -> str:
+def _version(distribution: str) -> str:
     try:
         found = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -130,14 +130,16 @@ def _installed(distribution: str) -> str:
     return next((line[9:].strip() for line in lines if line.startswith("Version: ")), "") or found.version
 
 
-def libraries() -> tuple[tuple[str, int], ...]:
-    """The folders that packages are imported from, and when something was last installed into each: a process
-    that has imported some is out of date when this changes."""
+def installed() -> tuple[tuple[str, int], ...]:
+    """The distributions that there are to import from, each with the time it was installed: a process that
+    has imported some is out of date when this changes. (Not the folders' own times: a garden may be built
+    in one of them.)"""
     found = []
     for folder in dict.fromkeys((*library_folders(), *filter(None, sys.path))):
         with suppress(OSError):
-            found.append((folder, Path(folder).stat().st_mtime_ns))
-    return tuple(found)
+            kept = (e for e in os.scandir(folder) if e.name.endswith((".dist-info", ".egg-info")))
+            found.extend((entry.path, entry.stat().st_mtime_ns) for entry in kept)
+    return tuple(sorted(found))
 
 
 # ---------------------------------------------------------------- watching

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from generator.execution import gradcheck, surroundings, together, wire
-from generator.execution.manifest import libraries
+from generator.execution.manifest import installed
 from generator.execution.protocol import (
     Environment,
     Report,
@@ -177,7 +177,7 @@ class Zygote:
             )
 
     def _start(self) -> None:
-        made_of = (surroundings.variables(self._environment, Path()), libraries())
+        made_of = (surroundings.variables(self._environment, Path()), installed())
         if self._is_alive() and made_of == self._made_of:
             return
         self.close()
