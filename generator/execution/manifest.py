@@ -134,7 +134,7 @@ def installed() -> tuple[tuple[str, int], ...]:
     """The distributions that there are to import from, each with the time it was installed: a process that
     has imported some is out of date when this changes. (Not the folders' own times: a garden may be built
     in one of them.)"""
-    found = []
+    found: list[tuple[str, int]] = []
     for folder in dict.fromkeys((*library_folders(), *filter(None, sys.path))):
         with suppress(OSError):
             kept = (e for e in os.scandir(folder) if e.name.endswith((".dist-info", ".egg-info")))
