@@ -147,6 +147,7 @@ def _become(parent: int, out: int, err: int, others: tuple[int, ...], job: Json)
     os.chdir(home / "work")
     os.environ.clear()
     os.environ.update(job["variables"])
+    sys.dont_write_bytecode = True
     limits = job["limits"]
     processes.confine(limits["memory_bytes"], limits["file_bytes"], limits["open_files"])
     sandbox.renounce(sandbox.Fence(**job["fence"]))

@@ -36,7 +36,7 @@ from generator.model import Program, ProgramResult
 
 _PRELOAD = (
     ("numpy", ("numpy",)),
-    ("jax", ("jax", "jax.numpy", "jax.experimental")),
+    ("jax", ("jax", "jax.numpy", "jax.experimental", "generator.execution.replay")),
     ("optax", ("optax",)),
     ("matplotlib", ("matplotlib.pyplot", "matplotlib.backends.backend_svg", "generator.execution.figures")),
 )
@@ -189,6 +189,7 @@ class Zygote:
         shared = Path(self._environment.cache) if self._environment.cache else self._root
         self._variables = surroundings.variables(self._environment, shared.absolute() / "matplotlib")
         home = surroundings.at_home(self._root / "zygote", "")
+        own = {name: value for name, value in self._variables.items() if name != "PYTHONDONTWRITEBYTECODE"}
         try:
             with (self._root / "log").open("wb") as log:
                 self._log = (self._root / "log").open("rb")  # The process takes the folder away when it ends.
@@ -207,7 +208,8 @@ class Zygote:
                     stdout=log,
                     stderr=log,
                     cwd=self._root,
-                    env=self._variables | home,
+                    # It imports for all notes, and compiles for good what nobody else has; they may not.
+                    env=(self._variables if sys.dont_write_bytecode else own) | home,
                     pass_fds=(theirs, mine),
                     start_new_session=True,
                 )
