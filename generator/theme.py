@@ -59,6 +59,7 @@ def render(page: Page, config: Config) -> bytes:
         config=config,
         address=address(config.base_url, page.out),
         assets=_part("assets", page.root, config),
+        scripts=_part("scripts", page.root, config),
         masthead=_part("masthead", page.root, config),
         footer=_part("footer", page.root, config),
     )
@@ -69,12 +70,12 @@ def static_files(diagrams: bool = False) -> dict[OutPath, bytes]:
     """Everything a page loads, by its place in the site: one style sheet, scripts, fonts, icons, licences.
 
     `diagrams`: whether there are any to draw, which takes a library larger than all the rest."""
-    folder = _folder("static")
-    sheets = [(folder / "css" / f"{name}.css").read_text("utf-8") for name in SHEETS]
+    static = folder("static")
+    sheets = [(static / "css" / f"{name}.css").read_text("utf-8") for name in SHEETS]
     style = _COMMENT.sub("", "\n".join((*sheets, math.stylesheet(), _citations())))
     files = {OutPath("static/garden.css"): style.encode()}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
+    for path in sorted(static.rglob("*")):
+        relative = path.relative_to(static)
         if relative.parts[0] == "css" or (relative.parts[0] == "vendor" and not diagrams):
             continue
         if path.is_file() and not path.name.startswith("."):
@@ -93,7 +94,7 @@ def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_folder("templates")),
+        loader=FileSystemLoader(folder("templates")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -117,8 +118,8 @@ def _part(name: str, root: str, config: Config) -> Html:
     return Html(_template(name).render(root=root, config=config))
 
 
-def _folder(name: str) -> Path:
-    """`templates` and `static` lie beside the package in a checkout and inside it when installed."""
+def folder(name: str) -> Path:
+    """Where `templates` or `static` are: beside the package in a checkout, inside it when installed."""
     package = Path(__file__).parent
     inside = package / f"_{name}"
     return inside if inside.is_dir() else package.parent / name

@@ -8,7 +8,8 @@ import io
 import pytest
 from measures import CONTRAST, LINE_LENGTHS
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
+from served import Visit
 
 from generator import theme
 from generator.config import Config
@@ -132,7 +133,7 @@ def test_the_contents_say_which_section_is_being_read(visit, garden) -> None:
 
 def test_a_page_asks_at_once_for_the_faces_that_it_needs_and_for_no_others(visit, garden) -> None:
     faces = {
-        "gaussian.html": {"text-regular", "text-italic", "source-code-pro", "math"},
+        "gaussian.html": {"text-regular", "text-italic", "text-bold", "source-code-pro", "math"},
         "reverse.html": {"text-regular", "text-italic"},
         "all.html": {"text-regular", "text-italic"},
     }
@@ -144,15 +145,63 @@ def test_a_page_asks_at_once_for_the_faces_that_it_needs_and_for_no_others(visit
         assert {one.removesuffix(".woff2").removeprefix("garden-") for one in asked} == wanted
 
 
-def test_nothing_moves_while_a_page_loads(visit, garden) -> None:
-    page = visit(garden.url + "gaussian.html").page
+SHIFT = """() => new Promise((resolve) => {
+  const observer = new PerformanceObserver(() => {});
+  observer.observe({ type: 'layout-shift', buffered: true });
+  setTimeout(() => resolve(observer.takeRecords().reduce((sum, e) => sum + e.value, 0)), 200);
+})"""
+
+
+def test_a_first_visit_shows_its_own_faces_from_the_first_picture_on_and_nothing_moves(visit, garden) -> None:
+    seen, held = arriving(visit, garden.url + "gaussian.html")
+    page = seen.page
+    expect(page.locator("h1")).to_be_hidden()
+    for route in held:
+        route.continue_()
+    expect(page.locator("h1")).to_be_visible()
+    missing = "(all) => all.map((one) => one.dataset.face).filter((face) => !document.fonts.check(face))"
+    assert page.locator("link[data-face]").evaluate_all(missing) == []
+    assert page.evaluate("document.documentElement.dataset.faces") is None
     page.wait_for_load_state("networkidle")
-    shift = page.evaluate(
-        "() => new Promise((resolve) => { const observer = new PerformanceObserver(() => {});"
-        " observer.observe({ type: 'layout-shift', buffered: true });"
-        " setTimeout(() => resolve(observer.takeRecords().reduce((sum, e) => sum + e.value, 0)), 200); })"
-    )
-    assert shift == 0
+    assert page.evaluate(SHIFT) == 0
+    assert not seen.complaints
+
+
+def test_formulas_whose_face_is_too_late_stay_as_they_are_and_those_of_a_later_pane_have_it(
+    visit, garden
+) -> None:
+    seen, held = arriving(visit, garden.url + "gaussian.html", clock=True)
+    page = seen.page
+    for route in held:
+        if "math" not in route.request.url:
+            route.continue_()
+    page.clock.run_for(1900)
+    expect(page.locator("h1")).to_be_hidden()
+    page.clock.run_for(200)
+    expect(page.locator("h1")).to_be_visible()
+    next(route for route in held if "math" in route.request.url).continue_()
+    page.wait_for_function("document.fonts.check('1em Garden Math')")
+    family = "(f) => getComputedStyle(f).fontFamily"
+    assert "Garden Math" not in page.locator("math").first.evaluate(family)
+    page.clock.resume()
+    page.locator(".note-body a[data-slug='cholesky']").first.evaluate("(a) => a.click()")
+    page.locator(".pane[data-ids] math").first.wait_for(state="attached")
+    assert "Garden Math" in page.locator(".pane[data-ids] math").first.evaluate(family)
+
+
+def arriving(visit, url: str, clock: bool = False) -> tuple[Visit, list[Route]]:
+    """A page whose faces are on their way, and the requests for them, to be continued."""
+    seen = visit("about:blank")
+    held: list[Route] = []
+    seen.page.route("**/*.woff2", lambda route: held.append(route))
+    if clock:
+        seen.page.clock.install(time=0)
+        seen.page.clock.pause_at(1)
+    seen.page.goto(url, wait_until="commit")
+    seen.page.locator("html[data-faces='awaited'] footer").wait_for(state="attached")
+    while not any("math" in route.request.url for route in held):
+        seen.page.wait_for_timeout(20)
+    return seen, held
 
 
 def test_code_is_copied_as_it_is_written(visit, garden) -> None:
