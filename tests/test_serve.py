@@ -1,7 +1,8 @@
-"""The preview server: this machine only, this folder only."""
+"""The preview: this machine only, this folder only, and whatever happens meanwhile."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,14 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from generator.serve import server
-from tests.support import BUILD, garden, hear_interrupts
+from generator import disk
+from generator.execution.processes import descendants
+from generator.serve import Events, Places, server
+from tests.support import BUILD, Garden, garden, hear_interrupts
 
 
 @pytest.fixture
@@ -27,7 +33,8 @@ def preview(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
     (site / "404.html").write_text("nothing here")
     (tmp_path / "secret.txt").write_text("canary")
     (site / "link.txt").symlink_to(tmp_path / "secret.txt")
-    http = server(site, 0)
+    (site / "note.html").write_text("<!doctype html><head><title>x</title></head>")
+    http = server(site, 0, Events(build=7))
     threading.Thread(target=http.serve_forever, daemon=True).start()
     yield http
     http.shutdown()
@@ -35,11 +42,11 @@ def preview(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
 
 
 def ask(
-    http: ThreadingHTTPServer, path: str, host: str = "localhost", method: str = "GET"
+    http: ThreadingHTTPServer, path: str, host: str = "localhost", method: str = "GET", more: str = ""
 ) -> tuple[int, str]:
     """A raw request, which no client has tidied up; gives status and body."""
     with socket.create_connection(http.server_address[:2], timeout=10) as connection:
-        connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+        connection.sendall(f"{method} {path} HTTP/1.0\r\nHost: {host}\r\n{more}\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     head, _, body = answer.partition("\r\n\r\n")
     return int(head.split()[1]), body
@@ -86,13 +93,113 @@ def test_folders_are_not_listed(preview: ThreadingHTTPServer) -> None:
     assert ask(preview, "/folder/") == (404, "nothing here")
 
 
-def test_a_save_shows_in_the_served_site_and_so_does_a_setting(tmp_path: Path) -> None:
-    made = garden(tmp_path, {"index.md": "before"}, 'title = "Named"\n')
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, str(BUILD), "serve", "--port", str(port), "--notes", str(made.notes)]
-    serving = subprocess.Popen(
+def test_a_page_that_is_opened_listens_and_one_that_is_fetched_is_as_it_lies_there(
+    preview: ThreadingHTTPServer,
+) -> None:
+    script = '<script type="module" src="/_garden/live.js"></script>'
+    assert script in ask(preview, "/note.html")[1]
+    assert script not in ask(preview, "/note.html", more="Sec-Fetch-Dest: empty\r\n")[1]
+    assert ask(preview, "/_garden/live.js")[0] == 200
+
+
+def test_whoever_listens_is_told_the_state_and_a_foreign_name_nothing(preview: ThreadingHTTPServer) -> None:
+    with socket.create_connection(preview.server_address[:2], timeout=10) as connection:
+        connection.sendall(b"GET /_garden/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        heard = b""
+        while b'data: {"build": 7}\n\n' not in heard:
+            heard += (part := connection.recv(65536))
+            assert part, heard
+    assert ask(preview, "/_garden/events", "evil.example")[0] == 403
+
+
+# ---------------------------------------------------------------- what is watched
+
+
+PLACES = Places(
+    Path("/g/notes"),
+    ".evidence",
+    (Path("/g/notes/out"),),
+    (Path("/g/garden.toml"),),
+    (Path("/p/generator"), Path("/p/templates")),
+    (Path("/p/static"),),
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/g/notes/a.md", "/g/notes/sub/a b.png", "/g/notes/a.py", "/g/notes/.evidence/a.json", "/g/notes"),
+        *("/g/garden.toml", "/p/generator/links.py", "/p/templates/note.html", "/p/static/css/page.css"),
+    ],
+)
+def test_what_the_site_depends_on_is_watched(path: str) -> None:
+    assert PLACES.matters(Path(path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/g/notes/4913", "/g/notes/.a.md.swp", "/g/notes/a.md~", "/g/notes/.#a.md", "/g/notes/#a.md#"),
+        *("/g/notes/.git/index", "/g/notes/.obsidian/workspace.json", "/g/notes/out/index.html", "/g/other"),
+        *("/g/notes/node_modules/a.md", "/g/notes/a.md___jb_tmp___", "/p/generator/__pycache__/a.pyc"),
+    ],
+)
+def test_what_editors_leave_about_is_not(path: str) -> None:
+    assert not PLACES.matters(Path(path))
+
+
+# ---------------------------------------------------------------- a preview that runs
+
+
+class Preview:
+    """`build.py serve` on a garden, and what a page that listens to it hears."""
+
+    def __init__(self, made: Garden, process: subprocess.Popen[str]) -> None:
+        self.garden, self.process = made, process
+        self.lines: list[str] = []
+        assert process.stderr is not None
+        for line in iter(process.stderr.readline, ""):
+            self.lines.append(line)
+            if "shows the garden" in line:
+                break
+        self.url = next((word for line in self.lines for word in line.split() if word.startswith("http")), "")
+        assert self.url, "".join(self.lines)
+        self.heard: list[dict[str, Any]] = []
+        threading.Thread(target=self.read, daemon=True).start()
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.until(lambda: self.heard)
+
+    def read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(self.process.stderr)
+
+    def listen(self) -> None:
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}_garden/events") as stream:
+            self.heard.extend(json.loads(line[6:]) for line in stream if line.startswith(b"data: "))
+
+    def until(self, holds: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < deadline, f"{self.heard}\n{''.join(self.lines)}"
+            assert self.process.poll() is None, "".join(self.lines)
+            time.sleep(0.02)
+
+    def page(self, out: str = "index.html") -> str:
+        with urllib.request.urlopen(self.url + out) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def save(self, text: str, path: str = "notes/index.md") -> None:
+        self.garden.write({path: text})
+
+    def shows(self, text: str, out: str = "index.html") -> None:
+        self.until(lambda: text in self.page(out))
+
+
+@contextmanager
+def serving(made: Garden, *options: str) -> Iterator[Preview]:
+    command = [sys.executable, str(BUILD), "serve", "--port", "0", "--notes", str(made.notes), *options]
+    process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -100,22 +207,80 @@ def test_a_save_shows_in_the_served_site_and_so_does_a_setting(tmp_path: Path) -
         start_new_session=True,
         preexec_fn=hear_interrupts,
     )
-    page = made.site / "index.html"
     try:
-        assert serving.stderr is not None
-        assert any("shows the garden" in line for line in iter(serving.stderr.readline, ""))
-        time.sleep(1)  # the watcher begins after the line is written; an earlier save would go unseen
-        made.write({"notes/index.md": "after [[nowhere]]"})
-        deadline = time.monotonic() + 60
-        while "after" not in page.read_text():
-            assert time.monotonic() < deadline, "the save never showed"
-            time.sleep(0.1)
-        made.write({"garden.toml": 'title = "Renamed"\n'})
-        while "Renamed" not in page.read_text():
-            assert time.monotonic() < deadline, "the new setting never showed"
-            time.sleep(0.1)
-        os.killpg(serving.pid, signal.SIGINT)
-        assert serving.wait(30) == 0
+        yield Preview(made, process)
     finally:
-        if serving.poll() is None:
-            os.killpg(serving.pid, signal.SIGKILL)
+        below = descendants(process.pid)
+        for pid in [process.pid, *below]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(30)
+
+
+@contextmanager
+def locked(made: Garden) -> Iterator[None]:
+    """The garden as another build has it: as soon as nobody else has."""
+    deadline = time.monotonic() + 60
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(disk.lock(made.root / ".cache" / "garden"))
+                break
+            except disk.Locked:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        yield
+
+
+def test_what_is_saved_shows_whatever_happened_before(tmp_path: Path) -> None:
+    made = garden(tmp_path, {"index.md": "before", "other.md": "Other."}, 'title = "Named"\n')
+    with serving(made, "--no-exec") as preview:
+        preview.save("after [[nowhere]]")
+        preview.shows("after")
+        preview.until(lambda: "index.html" in preview.heard[-1].get("changed", ()))
+
+        made.write({"garden.toml": 'title = "Renamed"\n'})
+        preview.shows("Renamed")
+
+        made.write({"garden.toml": "title = 7\n"})
+        preview.until(lambda: "title must be" in preview.heard[-1]["failed"])
+        preview.shows("Renamed")
+        made.write({"garden.toml": 'title = "Mended"\n'})
+        preview.shows("Mended")
+        preview.until(lambda: not preview.heard[-1]["failed"])
+
+        for n in range(40):
+            preview.save(f"burst {n}")
+        preview.shows("burst 39")
+
+        for pid in descendants(preview.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        preview.save("after a death")
+        preview.shows("after a death")
+
+        with locked(made):
+            preview.save("while locked")
+            preview.until(lambda: any("another build is at work" in line for line in preview.lines))
+        preview.shows("while locked")
+
+
+def test_a_folder_that_is_gone_leaves_the_last_good_site_until_it_is_back(tmp_path: Path) -> None:
+    made = garden(tmp_path, {"index.md": "before", **{f"n{i}.md": "Text." for i in range(20)}})
+    with serving(made, "--no-exec") as preview:
+        made.notes.rename(tmp_path / "aside")
+        preview.until(lambda: "does not exist" in preview.heard[-1]["failed"])
+        assert "before" in preview.page() and "Text." in preview.page("n7.html")
+        (tmp_path / "aside").rename(made.notes)
+        preview.until(lambda: not preview.heard[-1]["failed"])
+        preview.save("after")
+        preview.shows("after")
+
+
+def test_an_interrupt_ends_it_and_all_that_it_started(tmp_path: Path) -> None:
+    made = garden(tmp_path, {"index.md": "before"})
+    with serving(made, "--no-exec") as preview:
+        started = descendants(preview.process.pid)
+        assert started
+        os.killpg(preview.process.pid, signal.SIGINT)
+        assert preview.process.wait(30) == 0
+        assert not [pid for pid in started if Path(f"/proc/{pid}/exe").exists()]

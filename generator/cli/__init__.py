@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from generator import config, disk
@@ -26,16 +24,18 @@ EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_LOCKED, EXIT_BUG, EXIT_INTERRUPTED = 2, 4, 5,
 def main(arguments: Sequence[str] | None = None, home: Path | None = None) -> int:
     """Run one command; gives the exit code. `home` is the folder whose garden is meant if none is named."""
     try:
-        asked = read(list(sys.argv[1:] if arguments is None else arguments))
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        asked = read(given)
         if asked.command == "completion":
             from generator.cli import completing
 
             return completing.run(asked)
-        load = partial(config.load, asked.config, asked.notes, asked.flags, os.environ, home or Path.cwd())
-        loaded = load()
+        loaded = config.load(asked.config, asked.notes, asked.flags, os.environ, home or Path.cwd())
         _finish_what_was_cut_short(loaded)
         if asked.command == "serve":  # The only one that outlives its settings.
-            return _serve(loaded, asked, load)
+            from generator.cli import serving
+
+            return serving.run(loaded, given, home or Path.cwd(), asked.port)
         return _COMMANDS[asked.command](loaded, asked)
     except KeyboardInterrupt:
         reports.say("interrupted; the site is as it was")
@@ -96,34 +96,6 @@ def _make(loaded: config.Loaded, write: bool) -> int:
     finally:
         progress.clear()
     return reports.report(loaded, outcome, progress)
-
-
-def _serve(loaded: config.Loaded, asked: Arguments, load: Callable[[], config.Loaded]) -> int:
-    from generator import serve
-
-    _make(loaded, write=True)
-    watched = [loaded.notes_dir, *([loaded.file] if loaded.file else [])]
-    ignored = building.not_notes(loaded)
-    reports.say(f"http://127.0.0.1:{asked.port}/ shows the garden; Ctrl-C ends it")
-    try:
-        serve.serve(loaded.out_dir, asked.port, watched, ignored, lambda: _rebuild(load))
-    except KeyboardInterrupt:
-        return 0
-    except OSError as error:
-        raise config.ConfigError(
-            f"port {asked.port} cannot be used: {error.strerror}; try --port with another number"
-        ) from error
-    return 0
-
-
-def _rebuild(load: Callable[[], config.Loaded]) -> None:
-    """Build again, by the settings as they are now; what goes wrong is said, and the last good site stays."""
-    try:
-        loaded = load()
-        quick = replace(loaded, options=replace(loaded.options, reverify=0.0))
-        _make(quick, write=True)
-    except (config.ConfigError, disk.Locked, disk.PublishError, Unavailable) as error:
-        reports.say(f"error: {error}")
 
 
 def _verify(loaded: config.Loaded, asked: Arguments) -> int:
