@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,13 +82,13 @@ def _outcome(
     name = f"outcome:{loaded.out_dir}"
     with progress.stage("disk"):
         state = _state(loaded)
-        last = _last(store.get(name)) if write and not loaded.options.fresh else None
-        if last and last.state == state and disk.is_whole(loaded.out_dir, last.outcome.tree_hash):
+        last = None if loaded.options.fresh else _last(store.get(name))
+        if write and last and last.state == state and disk.is_whole(loaded.out_dir, last.outcome.tree_hash):
             from generator.cli import cells  # here: a garden that has never been built is not asked
 
             if cells.still_valid(loaded, store, last.programs):
                 return last.outcome
-    new = _construct(loaded, progress, store, state, write, kept)
+    new = _construct(loaded, progress, store, state, write, last, kept)
     # A failed cell is tried again each time: what was in its way may have passed.
     if write and checks.exit_code(new.outcome.problems, strict=False) != checks.CELL_FAILED:
         store.put(name, memo.encode(replace(new, outcome=replace(new.outcome, changes=()))))
@@ -119,6 +119,7 @@ def _construct(
     store: memo.SqliteStore,
     state: str,
     write: bool,
+    last: _Last | None,
     kept: Kept | None,
 ) -> _Last:
     from generator.cli import cells
@@ -126,8 +127,15 @@ def _construct(
     options = loaded.options
     jobs = options.jobs or memo.available_jobs()
     call: memo.Caller = memo.Plain(jobs) if options.fresh else memo.Memo(store, jobs=jobs)
-    with cells.executor(loaded, store, jobs, kept) as executor:
-        built = made(loaded, progress, store, call, executor, write)
+    with cells.Kept() if kept is None else nullcontext(kept) as keeping:
+
+        def early(vault: Vault) -> None:
+            texts = cells.likely_to_run(loaded, vault, last.programs if last else None)
+            if texts:
+                keeping.hurry(loaded, jobs, texts)
+
+        with cells.executor(loaded, store, jobs, keeping) as executor:
+            built = made(loaded, progress, store, call, executor, write, early=early)
     changed = () if options.no_exec else changes.found(store, built.site.shown)
     failed = checks.exit_code(built.site.problems, strict=False) == checks.CELL_FAILED
     if write and not options.no_exec and not failed:
@@ -152,17 +160,20 @@ def made(
     executor: Executor,
     write: bool,
     durable: bool = True,
+    early: Callable[[Vault], None] = lambda vault: None,
 ) -> Built:
     """Read the notes, make the site, and publish it if `write`. The caller holds the lock.
 
-    `durable`: see disk.publish. Raises disk.PublishError and Unavailable.
+    `durable`: see disk.publish. `early` is told of the vault before anything is made of it.
+    Raises disk.PublishError and Unavailable.
     """
-    # Here, so that an unchanged garden imports no parser and no template.
-    from generator import pipeline
-
     workers = memo.Plain(loaded.options.jobs or memo.available_jobs())
     with progress.stage("disk"):
         vault = scanned(loaded, store)
+        early(vault)
+    # Here, so that an unchanged garden imports no parser and no template, and that others can work meanwhile.
+    from generator import pipeline
+
     with memo.undisturbed():
         site = pipeline.build(vault, loaded.config, call, workers, executor, progress.stage, progress.ran)
     if not write:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -13,7 +14,7 @@ from generator.execution.entry import Entry, Parts
 from generator.execution.evidence import FOLDER, Lookup, from_files
 from generator.execution.local import Local
 from generator.execution.protocol import Environment, Executor, Limits, Recorder, Report, Unavailable
-from generator.model import Program, ProgramResult
+from generator.model import Program, ProgramResult, Vault
 
 if TYPE_CHECKING:
     from generator.execution.dask import Dask
@@ -42,6 +43,12 @@ class Kept:
             self.close()
             self._inner, self._made_for = Local(surroundings, where), (where, surroundings)
         return self._inner
+
+    def hurry(self, loaded: config.Loaded, jobs: int, texts: Sequence[str]) -> None:
+        """Have what runs cells begin to import what these texts name, without waiting for it."""
+        where = loaded.options.executor
+        if not _is_cluster(where):
+            self.inner(where, environment(loaded, jobs)).hurry(texts)
 
     def close(self) -> None:
         """End what was started."""
@@ -82,6 +89,33 @@ def executor(
     finally:
         if not lasting:
             inner.close()
+
+
+def likely_to_run(loaded: config.Loaded, vault: Vault, last: Sequence[Program] | None) -> list[str]:
+    """The texts of notes whose cells will have to run, as far as a look at them tells before they are parsed:
+    all that have cells, where nothing is known of a `last` build, and otherwise those in which lines of
+    code of that build are missing. A wrong guess costs time, or saves none; it changes no result."""
+    options = loaded.options
+    if options.no_exec or options.frozen:
+        return []
+    if last is None:
+        fence = _FENCE if loaded.config.cells.plain == "run" else _BRACED
+        return [one.text for one in vault.sources if one.path.endswith(".ipynb") or fence.search(one.text)]
+    texts = {source.path: source.text for source in vault.sources}
+    known = [one for one in last if one.path in texts and not one.path.endswith(".ipynb")]
+    return [texts[one.path] for one in known if not _has_code(texts[one.path], one)]
+
+
+_BRACED = re.compile(r"^[ \t>]*(?:`{3,}|~{3,}) *\{(?:python|code-cell)\b", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,}) *(?:\{code-cell\b|\{?python\b)", re.MULTILINE)
+
+
+def _has_code(text: str, program: Program) -> bool:
+    """Whether the lines of a program are all in a text, however they are indented or quoted there."""
+    lines = {line.lstrip(" \t>").rstrip() for line in text.split("\n")}
+    return all(
+        line.lstrip(" \t>").rstrip() in lines for cell in program.cells for line in cell.code.split("\n")
+    )
 
 
 def _is_cluster(where: str) -> bool:

@@ -55,6 +55,7 @@ class Zygote:
                 self._take(request)
 
     def _take(self, request: Json) -> None:
+        wire.send(self.answers, {"heard": True})
         self.jobs = request["jobs"]
         self.waiting += request["programs"]
         for name in request["preload"]:

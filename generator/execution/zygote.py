@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import shutil
 import subprocess
 import sys
@@ -64,6 +63,7 @@ class Zygote:
         self._homes = 0
         self._end: Callable[[], object] | None = None
         self._greeted = False
+        self._unheard = 0
         self._made_of: object = None
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
@@ -136,16 +136,13 @@ class Zygote:
     ) -> None:
         left = set(waiting)
         try:
-            self._start()
-            codes = [cell.code for index in waiting for cell in programs[index].cells]
-            self._ask(
-                {
-                    "jobs": max(1, self._environment.jobs),
-                    "preload": _preload(codes),
-                    "programs": [self._job(index, programs[index]) for index in waiting],
-                }
-            )
-            self._listen(programs, left, done)
+            fresh = self._start()
+            heard = self._run(programs, left, done)
+            if left and not heard and not fresh:
+                # It had died before anything was asked of it, and that is no note's fault.
+                self.close()
+                self._start()
+                self._run(programs, left, done)
         except BaseException:
             self.close()
             raise
@@ -155,17 +152,30 @@ class Zygote:
             for index in sorted(left):
                 done(index, Run(same_for_all(programs[index], "killed", why)))
 
-    def _ask(self, request: wire.Json) -> None:
-        with suppress(BrokenPipeError):  # Its end is what whoever listens will hear of.
-            wire.send(self._requests, request)
-
-    def _listen(self, programs: Sequence[Program], left: set[int], done: Callable[[int, Run], None]) -> None:
+    def _run(self, programs: Sequence[Program], left: set[int], done: Callable[[int, Run], None]) -> bool:
+        """Run the programs that are `left`, and take each out of it. Whether the subprocess took that up."""
+        self._ask(
+            {
+                "jobs": max(1, self._environment.jobs),
+                "preload": _preload(cell.code for index in left for cell in programs[index].cells),
+                "programs": [self._job(index, programs[index]) for index in sorted(left)],
+            }
+        )
         if not self._greeted:
             self._greet()
         while left and (answer := wire.receive(self._answers)):
+            if answer.get("heard"):
+                self._unheard -= 1
+                continue
             index = answer["index"]
             left.discard(index)
             done(index, _run_of(programs[index], answer))
+        return self._unheard == 0
+
+    def _ask(self, request: wire.Json) -> None:
+        self._unheard += 1
+        with suppress(BrokenPipeError):  # Its end is what whoever listens will hear of.
+            wire.send(self._requests, request)
 
     def _greet(self) -> None:
         greeting = wire.receive(self._answers)
@@ -176,13 +186,14 @@ class Zygote:
                 "lets its users make namespaces, or install bubblewrap"
             )
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """See to it that there is a subprocess; whether it is a new one."""
         made_of = (surroundings.variables(self._environment, Path()), installed())
-        if self._is_alive() and made_of == self._made_of:
-            return
+        if self._process and self._process.poll() is None and made_of == self._made_of:
+            return False
         self.close()
         self._made_of = made_of
-        self._greeted = False
+        self._greeted, self._unheard = False, 0
         self._root = Path(tempfile.mkdtemp(prefix="garden-"))
         theirs, self._requests = os.pipe()
         self._answers, mine = os.pipe()
@@ -218,15 +229,7 @@ class Zygote:
             os.close(mine)
         # Also when this object is forgotten, and at the latest when the generator ends.
         self._end = weakref.finalize(self, _end, self._requests, self._answers, self._process, self._root)
-
-    def _is_alive(self) -> bool:
-        """Whether there is a subprocess that reads what is asked of it. (One that has just died may not have
-        ended yet as far as its parent is told.)"""
-        if self._process is None or self._process.poll() is not None:
-            return False
-        poll = select.poll()
-        poll.register(self._requests, 0)
-        return not poll.poll(0)
+        return True
 
     def _job(self, index: int, program: Program) -> wire.Json:
         environment = self._environment

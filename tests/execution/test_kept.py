@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from generator import config
-from generator.cli import cells
+from generator import config, memo, pipeline
+from generator.cli import building, cells
+from generator.cli.progress import Progress
 from generator.execution import manifest
 from generator.execution.protocol import Environment
 from generator.execution.zygote import Zygote
+from generator.model import Source, Vault
+from generator.pages.garden import Garden
 from tests.execution.conftest import program
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the zygote needs Linux")
@@ -156,3 +162,55 @@ def _until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
+
+
+NOTE = "# One\n\nSome words.\n\n> ```{python}\n> #| label: sum\n> total = 1 + 1\n>\n> total  # => 2\n> ```\n"
+
+
+def _likely(
+    loaded: config.Loaded, text: str, before: str | None, plain: Literal["run", "show"] = "show"
+) -> bool:
+    """Whether a note is thought to have to run, given its text and that of the last build."""
+    settings = replace(loaded.config, cells=replace(loaded.config.cells, plain=plain))
+    loaded = replace(loaded, config=settings)
+    last = pipeline.programs_of(_garden(before, settings)) if before is not None else None
+    return cells.likely_to_run(loaded, _vault(text), last) == [text]
+
+
+def _vault(text: str) -> Vault:
+    return Vault((Source("one.md", text),), ())
+
+
+def _garden(text: str, settings: config.Config) -> Garden:
+    parsed, _ = pipeline.read(_vault(text), settings, memo.Plain())
+    return pipeline.resolved(parsed, _vault(text))
+
+
+def test_what_is_likely_to_run_is_seen_before_anything_is_parsed(loaded: config.Loaded) -> None:
+    assert _likely(loaded, NOTE, None)
+    assert not _likely(loaded, NOTE, NOTE)
+    assert not _likely(loaded, NOTE.replace("Some", "Other"), NOTE)
+    assert _likely(loaded, NOTE.replace("1 + 1", "1 + 2"), NOTE)
+    assert not _likely(loaded, "Only ```{python}``` in words.\n", None)
+
+
+def test_a_plain_fence_is_likely_to_run_where_plain_fences_do(loaded: config.Loaded) -> None:
+    assert not _likely(loaded, "```python\n1\n```\n", None)
+    assert _likely(loaded, "```python\n1\n```\n", None, plain="run")
+    assert _likely(loaded, "~~~~ {code-cell} python\n1\n~~~~\n", None)
+
+
+def test_nothing_is_likely_to_run_where_nothing_may(loaded: config.Loaded) -> None:
+    for options in (config.Options(no_exec=True), config.Options(frozen=True)):
+        assert not _likely(replace(loaded, options=options), NOTE, None)
+
+
+def test_a_change_of_words_starts_no_process(loaded: config.Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = loaded.notes_dir / "one.md"
+    note.write_text(NOTE)
+    assert building.outcome(loaded, Progress(io.StringIO()), write=True).files
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **more: started.append(arguments))
+    note.write_text(NOTE.replace("Some", "Other"))
+    assert '"cached": true' in building.outcome(loaded, Progress(io.StringIO()), write=True).report
+    assert not started
