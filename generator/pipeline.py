@@ -74,6 +74,7 @@ def build(
         problems = (*vault.problems, *problems, *checks.run(garden), *claims.problems(garden, edges))
         garden = replace(garden, problems=_by_note(garden, problems))
     with stage("pages"):
+        drawn = call.begin(map_files, garden, edges, missing, call)
         made_of = ingredients.digests(garden, config)
         rendered = call.map(render_note, list(garden.notes), garden, config, by=made_of)
         others = list(assemble.other_pages(garden, _home(config)))
@@ -90,11 +91,9 @@ def build(
         listed = [page.out for page in others if page.template not in ("redirect", "message")]
         files.update(feeds.files(garden, config, listed, [one.text for one in rendered]))
     with stage("graph"):
-        files[OutPath("graph.json")] = checks.as_json(graph_document(garden, edges, missing)).encode()
-        linked = atlas.pairs(garden)
-        files[atlas.MAP] = atlas.document(garden, linked, call)
+        files.update((out, text.encode()) for out, text in drawn())
         # A note of this name keeps its address.
-        files.setdefault(atlas.OUT, theme.render(atlas.page(garden, linked), config))
+        files.setdefault(atlas.OUT, theme.render(atlas.page(garden, atlas.pairs(garden)), config))
     copies, clashes = _copies(garden, files)
     shown = dict.fromkeys(problem for one in rendered for problem in one.problems)  # once, not once a page
     problems = (*problems, *shown, *clashes)
@@ -360,6 +359,15 @@ def connections(garden: Garden) -> tuple[list[graph.Edge], list[graph.Wanted]]:
             elif not isinstance(found, FoundAsset):
                 edges.append(graph.Edge(slug, found.slug, link.kind, span.line, link.text or found.label))
     return edges, missing
+
+
+def map_files(
+    garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted], call: Caller
+) -> tuple[tuple[OutPath, str], ...]:
+    """The graph for programs, and the map of it."""
+    document = checks.as_json(graph_document(garden, edges, missing))
+    drawn = atlas.document(garden, atlas.pairs(garden), call)
+    return (OutPath("graph.json"), document), (atlas.MAP, drawn)
 
 
 def graph_document(garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted]) -> dict[str, object]:

@@ -525,7 +525,9 @@ print(len({pid for _, pid in results}) > 1)
 def test_what_other_processes_computed_is_stored(tmp_path: Path) -> None:
     program = """
 for _ in range(2):
-    results = Memo(SqliteStore(Path(sys.argv[1])), version="1", jobs=2).map(who, ITEMS, "!")
+    store = SqliteStore(Path(sys.argv[1]))
+    results = Memo(store, version="1", jobs=2).map(who, ITEMS, "!")
+    store.close()
     print(len({pid for _, pid in results}), hash(results))
 """
     first, second = run_team(program, str(tmp_path / "s.sqlite")).splitlines()

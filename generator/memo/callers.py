@@ -8,10 +8,11 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from generator.memo.code import code_version
-from generator.memo.encoding import decode, encode
+from generator.memo.beside import begin
+from generator.memo.encoding import decode, encode, encode_flat
 from generator.memo.keys import canonical, hash_of
 from generator.memo.stores import BatchStore
-from generator.memo.team import R, compute, name_of, returns, undisturbed
+from generator.memo.team import FEW, R, compute, name_of, returns, undisturbed
 
 
 def _always(result: object) -> bool:
@@ -31,6 +32,8 @@ class Caller(Protocol):
         keep: Callable[[R], bool] = _always,
         by: Sequence[str] | None = None,
     ) -> tuple[R, ...]: ...
+
+    def begin(self, function: Callable[..., R], *args: object) -> Callable[[], R]: ...
 
 
 class Plain:
@@ -52,6 +55,10 @@ class Plain:
     ) -> tuple[R, ...]:
         """`function(item, *shared)` for each of `items`, in order."""
         return tuple(result for result, _ in compute(function, items, shared, self._jobs))
+
+    def begin(self, function: Callable[..., R], *args: object) -> Callable[[], R]:
+        """`function(*args)`, worked at beside what follows. What is returned waits for the result."""
+        return begin(function, args, returns(function)) if self._jobs > 1 else lambda: function(*args)
 
 
 class Memo:
@@ -95,7 +102,7 @@ class Memo:
             keys = self._keys(function, items, shared) if by is None else self._keys(function, by, ())
             known = self._known(function, keys)
             missing = [i for i, key in enumerate(keys) if key not in known]
-            fresh = compute(function, [items[i] for i in missing], shared, self._jobs, encoded=True)
+            fresh = compute(function, [items[i] for i in missing], shared, self._jobs, flat=True)
             self._keep(function, [keys[i] for i in missing], fresh, keep)
             new = {i: result for i, (result, _) in zip(missing, fresh, strict=True)}
             results = tuple(new[i] if i in new else known[key] for i, key in enumerate(keys))
@@ -104,6 +111,14 @@ class Memo:
                 key: result for key, result in zip(keys, results, strict=True) if keep(result)
             }
         return typing.cast(tuple[R, ...], results)
+
+    def begin(self, function: Callable[..., R], *args: object) -> Callable[[], R]:
+        """`function(*args)`, not remembered, worked at beside what follows. What is returned waits for the
+        result. The function may use this memo."""
+        if self._jobs < 2:
+            return lambda: function(*args)
+        self._store.close()  # No connection to a database may go through a fork.
+        return begin(function, args, returns(function))
 
     def _keys(
         self, function: Callable[..., Any], items: Sequence[Any], shared: tuple[object, ...]
@@ -135,13 +150,17 @@ class Memo:
         keep: Callable[[R], bool],
     ) -> None:
         kind = returns(function)
-        entries = {
-            key: encode(result, kind) if data is None else data
-            for key, (result, data) in zip(keys, fresh, strict=True)
-            if keep(result)
-        }
-        if entries:
-            self._store.put_many(entries)
+        kept = [(key, *one) for key, one in zip(keys, fresh, strict=True) if keep(one[0])]
+        if len(kept) < FEW or self._jobs < 2:
+            self._store.put_many({key: encode(result, kind) for key, result, _ in kept})
+        else:  # Beside what this process goes on with: it takes as long as a tenth of a build.
+            self._store.put_beside([key for key, *_ in kept], lambda: _encoded(kept, kind))
+
+
+def _encoded(kept: Sequence[tuple[str, Any, bytes | None]], kind: Any) -> dict[str, bytes]:
+    return {
+        key: encode(result, kind) if flat is None else encode_flat(flat, kind) for key, result, flat in kept
+    }
 
 
 def _load(data: bytes | None, kind: Any) -> tuple[bool, Any]:

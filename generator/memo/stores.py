@@ -7,11 +7,12 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
+from generator.memo.beside import begin
 from generator.memo.keys import hash_of
 
 
@@ -28,6 +29,11 @@ class BatchStore(Store, Protocol):
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]: ...
     def put_many(self, entries: Mapping[str, bytes]) -> None: ...
+
+    def put_beside(self, keys: Sequence[str], make: Callable[[], Mapping[str, bytes]]) -> None:
+        """Put what `make` gives, values for `keys`; another process may do so meanwhile."""
+
+    def close(self) -> None: ...
 
 
 _SEAL = 16
@@ -84,6 +90,12 @@ class FileStore:
     def put_many(self, entries: Mapping[str, bytes]) -> None:
         for key, value in entries.items():
             self.put(key, value)
+
+    def put_beside(self, keys: Sequence[str], make: Callable[[], Mapping[str, bytes]]) -> None:
+        self.put_many(make())
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
     def prune(self, builds: int = 30) -> int:
         """End a build: forget what none of the last `builds` builds has used. How many values that were."""
@@ -147,6 +159,8 @@ class SqliteStore:
         self._file = file
         self._used: set[str] = set()
         self._connection: sqlite3.Connection | None = None
+        self._pending: frozenset[str] = frozenset()
+        self._wait: Callable[[], int] | None = None
 
     def get(self, key: str) -> bytes | None:
         return self.get_many([key]).get(key)
@@ -155,6 +169,8 @@ class SqliteStore:
         self.put_many({key: value})
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        if not self._pending.isdisjoint(keys):
+            self._settle()
         found: dict[str, bytes] = {}
         for start in range(0, len(keys), 500):
             part = keys[start : start + 500]
@@ -167,15 +183,30 @@ class SqliteStore:
         return found
 
     def put_many(self, entries: Mapping[str, bytes]) -> None:
+        self._settle()
         rows = ((key, sealed(key, value)) for key, value in entries.items())
         insert = "insert or replace into entry select ?, ?, 1 + coalesce(max(number), 0) from build"
         self._change([(insert, rows)])
+
+    def put_beside(self, keys: Sequence[str], make: Callable[[], Mapping[str, bytes]]) -> None:
+        """`put_many` of what `make` gives, in a process of its own. Whoever asks for one of `keys`, puts
+        more, or closes this store, waits for it."""
+        self._settle()
+        self._disconnect()  # No connection may go through a fork.
+        self._pending = frozenset(keys)
+        self._wait = begin(_put, (self._file, make), int)
+
+    def _settle(self) -> None:
+        if self._wait is not None:
+            wait, self._wait, self._pending = self._wait, None, frozenset()
+            wait()
 
     def prune(self, builds: int = 30) -> int:
         """End a build: forget what none of the last `builds` builds has used. How many values that were.
 
         A value's mark is renewed only when half its time is over, so that most builds write nothing here.
         """
+        self._settle()
         number = 1 + self._number("select coalesce(max(number), 0) from build")
         half = number - max(1, builds // 2)
         renew = f"update entry set used = {number:d} where key = ? and used <= {half:d}"
@@ -187,6 +218,10 @@ class SqliteStore:
         return old
 
     def close(self) -> None:
+        self._settle()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -230,9 +265,18 @@ class SqliteStore:
         )
         foreign = isinstance(error, sqlite3.OperationalError) and "no such column" in str(error)
         with contextlib.suppress(sqlite3.Error):
-            self.close()
+            self._disconnect()
         self._connection = None
         if damaged or foreign:
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(OSError):
                     Path(f"{self._file}{suffix}").unlink()
+
+
+def _put(file: Path, make: Callable[[], Mapping[str, bytes]]) -> int:
+    """Put what `make` gives into the store of a file: how many values that were."""
+    store = SqliteStore(file)
+    entries = make()
+    store.put_many(entries)
+    store.close()
+    return len(entries)

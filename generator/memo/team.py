@@ -10,14 +10,14 @@ import os
 import select
 import signal
 import struct
-import threading
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from generator.memo.encoding import decode, encode
+from generator.memo.beside import can_fork
+from generator.memo.encoding import flatten, unflatten
 
 R = TypeVar("R")
 
@@ -36,20 +36,20 @@ def compute(
     shared: tuple[object, ...],
     jobs: int,
     *,
-    encoded: bool = False,
+    flat: bool = False,
 ) -> list[tuple[R, bytes | None]]:
-    """`function(item, *shared)` of each item, in order; with `encoded`, each with its encoding where another
-    process made it.
+    """`function(item, *shared)` of each item, in order; with `flat`, each with what `flatten` made of it where
+    another process did.
 
     This process works too. Others are forked from it where that is possible and safe (not beside
     threads, whose locks would stay locked in the child), and inherit everything without a copy. An
     exception in one of them is raised again here, by calling the function here. WorkerCrash names the
     item at which a process died.
     """
-    if jobs < 2 or len(items) < FEW or not hasattr(os, "fork") or threading.active_count() > 1:
+    if jobs < 2 or len(items) < FEW or not can_fork():
         return [(function(item, *shared), None) for item in items]
     with undisturbed():
-        return _Team(function, items, shared, jobs, encoded).run()
+        return _Team(function, items, shared, jobs, flat).run()
 
 
 @dataclass(slots=True)
@@ -73,9 +73,9 @@ class _Team:
         items: Sequence[Any],
         shared: tuple[object, ...],
         jobs: int,
-        encoded: bool,
+        flat: bool,
     ) -> None:
-        self._encoded = encoded
+        self._flat = flat
         self._function, self._items, self._shared = function, items, shared
         self._kind = returns(function)
         self._size = max(1, min(16, len(items) // (jobs * 8)), -(-len(items) // 8000))
@@ -139,10 +139,10 @@ class _Team:
             os._exit(status)
 
     def _attempt(self, slot: int, i: int) -> bytes | None:
-        """The encoded result, or None for an exception, which the parent will meet itself."""
+        """The flattened result, or None for an exception, which the parent will meet itself."""
         struct.pack_into("<Q", self._board, 8 * slot, i + 1)
         try:
-            return encode(self._call(i), self._kind)
+            return flatten(self._call(i), self._kind)
         except Exception:
             return None
 
@@ -161,8 +161,8 @@ class _Team:
         buffer = worker.buffer
         while len(buffer) >= 8 and len(buffer) >= (end := 8 + struct.unpack_from("<Q", buffer)[0]):
             for i, data in marshal.loads(buffer[8:end]):
-                result = self._call(i) if data is None else decode(data, self._kind)
-                self._results[i] = (result, data if self._encoded else None)
+                result = self._call(i) if data is None else unflatten(data, self._kind)
+                self._results[i] = (result, data if self._flat else None)
             del buffer[:end]
 
     def _dismiss(self, worker: _Worker) -> None:

@@ -32,7 +32,7 @@ def pairs(garden: Garden) -> Pairs:
     return tuple(sorted(found))
 
 
-def document(garden: Garden, linked: Pairs, call: Caller) -> bytes:
+def document(garden: Garden, linked: Pairs, call: Caller) -> str:
     """`graph/map.json`: one list a field, parallel to each other, because names of fields repeated for ten
     thousand notes are most of a file. `links` has for each note the later notes that it is linked with, each
     as the distance from the one before (from the note itself, for the first)."""
@@ -52,7 +52,7 @@ def document(garden: Garden, linked: Pairs, call: Caller) -> bytes:
         "y": [y for _, y in places],
         "links": _distances(len(notes), linked),
     }
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 def _distances(count: int, linked: Pairs) -> list[list[int]]:
