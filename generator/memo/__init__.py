@@ -1,7 +1,7 @@
 """Remembering: the result of a pure function is looked up by what the function was called with.
 
 A key is the digest of the function's name, of the generator's own code, and of every argument, so there
-is nothing to invalidate: another input is another key. What is stored is JSON with a checksum, and a
+is nothing to invalidate: another input is another key. What is stored is data with a checksum, and a
 value that cannot be read back, for whatever reason, was never there.
 
 `Plain` calls functions, `Memo` looks their results up first; a pipeline is given one of them and cannot

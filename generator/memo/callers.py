@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from generator.memo.code import code_version
 from generator.memo.beside import begin
-from generator.memo.encoding import decode, encode, encode_flat
+from generator.memo.encoding import flatten, pack, unflatten, unpack
 from generator.memo.keys import canonical, hash_of
 from generator.memo.stores import BatchStore
 from generator.memo.team import FEW, R, compute, name_of, returns, undisturbed
@@ -84,7 +84,7 @@ class Memo:
         found, result = _load(self._store.get(key), returns(function))
         if not found:
             result = function(*args)
-            self._store.put(key, encode(result, returns(function)))
+            self._store.put(key, pack(flatten(result, returns(function))))
         return typing.cast(R, result)
 
     def map(
@@ -152,21 +152,19 @@ class Memo:
         kind = returns(function)
         kept = [(key, *one) for key, one in zip(keys, fresh, strict=True) if keep(one[0])]
         if len(kept) < FEW or self._jobs < 2:
-            self._store.put_many({key: encode(result, kind) for key, result, _ in kept})
+            self._store.put_many(_packed(kept, kind))
         else:  # Beside what this process goes on with: it takes as long as a tenth of a build.
-            self._store.put_beside([key for key, *_ in kept], lambda: _encoded(kept, kind))
+            self._store.put_beside([key for key, *_ in kept], lambda: _packed(kept, kind))
 
 
-def _encoded(kept: Sequence[tuple[str, Any, bytes | None]], kind: Any) -> dict[str, bytes]:
-    return {
-        key: encode(result, kind) if flat is None else encode_flat(flat, kind) for key, result, flat in kept
-    }
+def _packed(kept: Sequence[tuple[str, Any, bytes | None]], kind: Any) -> dict[str, bytes]:
+    return {key: pack(flatten(result, kind) if flat is None else flat) for key, result, flat in kept}
 
 
 def _load(data: bytes | None, kind: Any) -> tuple[bool, Any]:
     if data is None:
         return False, None
     try:
-        return True, decode(data, kind)
+        return True, unflatten(unpack(data), kind)
     except ValueError:
         return False, None
