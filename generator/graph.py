@@ -6,7 +6,6 @@ not wait for it. Everything that goes in or comes out is a plain value.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -103,13 +102,21 @@ def wanted(missing: Iterable[Wanted]) -> tuple[tuple[str, tuple[Slug, ...]], ...
     return tuple((names[key], tuple(sources[key])) for key in ordered)
 
 
-def related(slugs: Iterable[Slug], edges: Iterable[Edge], k: int) -> dict[Slug, tuple[Slug, ...]]:
+def linked(edges: Iterable[Edge]) -> tuple[tuple[Slug, Slug], ...]:
+    """Which notes link to which, each pair once, in the order given."""
+    return tuple(dict.fromkeys((edge.source, edge.target) for edge in edges))
+
+
+def related(
+    slugs: Iterable[Slug], links: Iterable[tuple[Slug, Slug]], k: int
+) -> dict[Slug, tuple[Slug, ...]]:
     """For each note, up to `k` notes that it is not linked with but shares neighbours with, closest first.
+    `links` are pairs of notes.
 
     Closeness is Adamic and Adar's: every shared neighbour counts, one with few links of its own counts more.
     A note without such notes is left out.
     """
-    neighbours = _neighbours(slugs, edges)
+    neighbours = _neighbours(slugs, links)
     weights = {slug: 1 / math.log(len(near)) for slug, near in neighbours.items() if 2 <= len(near) <= _HUB}
     found: dict[Slug, tuple[Slug, ...]] = {}
     for slug, near in neighbours.items():
@@ -118,8 +125,12 @@ def related(slugs: Iterable[Slug], edges: Iterable[Edge], k: int) -> dict[Slug, 
             weight = weights.get(between, 0.0)
             for other in neighbours[between] if weight else ():
                 scores[other] = scores.get(other, 0.0) + weight
-        ranked = [(-round(scores[other], 9), other) for other in scores.keys() - near.keys() - {slug}]
-        closest = [other for _, other in heapq.nsmallest(k, ranked)]
+        for other in (slug, *near):
+            scores.pop(other, None)
+        # Only what may be among the closest is rounded and put in order.
+        least = sorted(scores.values())[-k:][0] - 2e-9 if scores else 0.0
+        ranked = sorted((-round(score, 9), other) for other, score in scores.items() if score >= least)
+        closest = [other for _, other in ranked[:k]]
         if closest:
             found[slug] = tuple(closest)
     return found
@@ -145,13 +156,13 @@ def cycles(edges: Iterable[Edge], kind: LinkKind = "uses") -> tuple[tuple[Slug, 
     return tuple(sorted(found))
 
 
-def _neighbours(slugs: Iterable[Slug], edges: Iterable[Edge]) -> dict[Slug, dict[Slug, None]]:
+def _neighbours(slugs: Iterable[Slug], linked: Iterable[tuple[Slug, Slug]]) -> dict[Slug, dict[Slug, None]]:
     """Who is linked with whom, either way; sorted, so that sums of floats are the same in every run."""
     around: dict[Slug, set[Slug]] = {slug: set() for slug in slugs}
-    for edge in edges:
-        if edge.source != edge.target:
-            around.setdefault(edge.source, set()).add(edge.target)
-            around.setdefault(edge.target, set()).add(edge.source)
+    for source, target in linked:
+        if source != target:
+            around.setdefault(source, set()).add(target)
+            around.setdefault(target, set()).add(source)
     return {slug: dict.fromkeys(sorted(around[slug])) for slug in sorted(around)}
 
 

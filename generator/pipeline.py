@@ -65,7 +65,8 @@ def build(
     with stage("links"):
         garden = resolved(parsed, vault)
         edges, missing = connections(garden)
-        garden = replace(garden, related=graph.related(garden.notes, edges, _RELATED))
+        related = call.call(graph.related, tuple(garden.notes), graph.linked(edges), _RELATED)
+        garden = replace(garden, related=related)
     with stage("mentions"):
         garden = mentioned(garden, call) if config.pages.mentions else garden
     with stage("cells"):
@@ -75,6 +76,7 @@ def build(
         garden = replace(garden, problems=_by_note(garden, problems))
     with stage("pages"):
         drawn = call.begin(map_files, garden, edges, missing, call)
+        theme.prepare(call)
         made_of = ingredients.digests(garden, config)
         rendered = call.map(render_note, list(garden.notes), garden, config, by=made_of)
         others = list(assemble.other_pages(garden, _home(config)))

@@ -6,9 +6,12 @@ Nothing here decides what a page says: that is all in `Page`.
 
 from __future__ import annotations
 
+import marshal
 import re
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from generator.model import GRADES, Html, OutPath, Page
@@ -17,6 +20,7 @@ from generator.syntax import math
 
 if TYPE_CHECKING:
     from generator.config import Config
+    from generator.memo import Caller
 
 CSP = "; ".join(
     (
@@ -91,10 +95,22 @@ def _citations() -> str:
 @lru_cache(maxsize=1)
 def _environment() -> Any:
     """One environment a process: templates are compiled once, on their first page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+    class Prepared(FileSystemLoader):
+        """Takes what is compiled already, and compiles the rest."""
+
+        codes: Mapping[str, CodeType] = MappingProxyType({})
+
+        def load(
+            self, environment: Environment, name: str, globals: MutableMapping[str, Any] | None = None
+        ) -> Template:
+            if name not in self.codes:
+                return super().load(environment, name, globals)
+            return Template.from_code(environment, self.codes[name], globals or {})
 
     environment = Environment(
-        loader=FileSystemLoader(folder("templates")),
+        loader=Prepared(folder("templates")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -105,6 +121,22 @@ def _environment() -> Any:
     environment.globals["csp"] = Html(CSP)
     environment.globals["grades"] = GRADES
     return environment
+
+
+def prepare(call: Caller) -> None:
+    """Have the templates compiled: `call` may remember what they became, and processes that are forked later
+    find them ready."""
+    environment = _environment()
+    names = environment.list_templates()
+    environment.loader.codes = dict(zip(names, map(marshal.loads, call.map(compiled, names)), strict=True))
+
+
+def compiled(name: str) -> bytes:
+    """The code of a template, as marshal writes it. What is in the template's file is a part of the version
+    of the generator's code, and so of every key."""
+    environment = _environment()
+    source, filename, _ = environment.loader.get_source(environment, name)
+    return marshal.dumps(environment.compile(source, name, filename))
 
 
 @lru_cache

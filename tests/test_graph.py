@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.graph import Edge, Wanted, cycles, document, orphans, related, wanted
+from generator.graph import Edge, Wanted, cycles, document, linked, orphans, related, wanted
 from generator.model import LinkKind, Note, Slug, slug_of
 
 
@@ -71,7 +71,7 @@ def test_wanted_notes_come_by_demand_each_source_counted_once() -> None:
 
 
 def test_related_notes_share_neighbours_but_are_not_linked() -> None:
-    found = related(slugs("a b c d e"), edges("a>x b>x c>x a>y b>y a>c d>e"), 5)
+    found = related(slugs("a b c d e"), linked(edges("a>x b>x c>x a>y b>y a>c d>e")), 5)
     assert found["a"] == ("b",)
     assert found["b"] == ("a", "c")
     assert found["c"] == ("b", "y")
@@ -80,12 +80,12 @@ def test_related_notes_share_neighbours_but_are_not_linked() -> None:
 
 def test_a_rare_neighbour_relates_more_than_a_common_one() -> None:
     common = "a>hub b>hub c>hub d>hub e>hub"
-    assert related((), edges(f"{common} e>rare a>rare"), 2)["a"] == ("e", "b")
+    assert related((), linked(edges(f"{common} e>rare a>rare")), 2)["a"] == ("e", "b")
 
 
 def test_related_notes_are_limited_in_number_and_hubs_do_not_count() -> None:
-    assert len(related((), edges(" ".join(f"n{i}>x" for i in range(50))), 3)["n0"]) == 3
-    assert related((), edges(" ".join(f"n{i}>x" for i in range(300))), 3) == {}
+    assert len(related((), linked(edges(" ".join(f"n{i}>x" for i in range(50)))), 3)["n0"]) == 3
+    assert related((), linked(edges(" ".join(f"n{i}>x" for i in range(300)))), 3) == {}
 
 
 def test_notes_that_use_each_other_in_a_circle_are_found() -> None:
@@ -123,9 +123,9 @@ def test_networkx_is_not_imported_until_it_is_needed() -> None:
 
 def test_the_answers_do_not_depend_on_hash_seeds() -> None:
     program = (
-        "from generator.graph import Edge, cycles, related\n"
+        "from generator.graph import Edge, cycles, linked, related\n"
         "e = [Edge(f'n{i % 17}', f'n{i * 7 % 13}', 'uses', 1, '') for i in range(60)]\n"
-        "print(related([], e, 4), cycles(e))\n"
+        "print(related([], linked(e), 4), cycles(e))\n"
     )
     first, second = python(program, "1"), python(program, "2")
     assert first.returncode == 0

@@ -478,12 +478,21 @@ from generator.model import Source
 PARENT = os.getpid()
 
 def work() -> None:
-    if os.getpid() == PARENT:  # Leave something to the others, however late they start.
-        time.sleep(0.002)
+    # Leave something to the others, however late they start.
+    time.sleep(0.002 if os.getpid() == PARENT else 0.0005)
 
 def who(item: Source, suffix: str) -> tuple[str, int]:
     work()
     return item.path + suffix, os.getpid()
+
+def flee(number: int) -> int:
+    if os.getpid() != PARENT:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+def linger(seconds: int) -> int:
+    time.sleep(seconds)
+    return seconds
 
 def fail(item: Source) -> str:
     if item.path == "77":
@@ -560,6 +569,57 @@ except ChildProcessError:
     assert "memory" in message
     assert message.rsplit(" ", 1)[1].isdigit()
     assert children == "no child left"
+
+
+def test_what_is_begun_is_worked_at_by_another_process() -> None:
+    program = """
+given = Plain(jobs=2).begin(who, ITEMS[3], "!")
+(name, pid) = given()
+assert name == "3!" and pid != PARENT
+assert Plain(jobs=1).begin(who, ITEMS[3], "!")() == ("3!", PARENT)
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("no child left")
+"""
+    assert run_team(program) == "no child left"
+
+
+def test_what_another_process_began_and_did_not_end_is_computed_here() -> None:
+    program = """
+assert Plain(jobs=2).begin(flee, 7)() == 7
+try:
+    Plain(jobs=2).begin(fail, ITEMS[77])()
+except KeyError as error:
+    print(error)
+"""
+    assert run_team(program) == "'77'"
+
+
+def test_what_is_begun_and_never_asked_for_ends_with_its_promise() -> None:
+    program = """
+given = Plain(jobs=2).begin(linger, 60)
+del given
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("no child left")
+"""
+    assert run_team(program) == "no child left"
+
+
+def test_a_store_knows_at_once_what_another_process_puts_into_it(tmp_path: Path) -> None:
+    program = """
+store = SqliteStore(Path(sys.argv[1]))
+store.put("a", b"1")
+store.put_beside(["b"], lambda: {"b": str(os.getpid()).encode()})
+assert store.get("a") == b"1"
+assert store.get("b") not in (None, str(PARENT).encode())
+store.put_beside(["c"], lambda: {"c": b"3"})
+store.close()
+print(SqliteStore(Path(sys.argv[1])).get_many(["a", "c"]))
+"""
+    assert run_team(program, str(tmp_path / "s.sqlite")) == "{'a': b'1', 'c': b'3'}"
 
 
 def test_few_items_are_computed_here() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from generator.memo.callers import Caller, Memo, Plain
 from generator.memo.code import LIBRARIES, code_version
-from generator.memo.encoding import Codec, codec, decode, encode
+from generator.memo.encoding import Codec, codec, decode, encode, flatten
 from generator.memo.keys import canonical, digest
 from generator.memo.stores import BatchStore, FileStore, SqliteStore, Store
 from generator.memo.team import WorkerCrash, available_jobs, compute, undisturbed
@@ -36,5 +36,6 @@ __all__ = [
     "decode",
     "digest",
     "encode",
+    "flatten",
     "undisturbed",
 ]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from generator.memo.code import code_version
 from generator.memo.beside import begin
+from generator.memo.code import code_version
 from generator.memo.encoding import flatten, pack, unflatten, unpack
 from generator.memo.keys import canonical, hash_of
 from generator.memo.stores import BatchStore

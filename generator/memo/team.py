@@ -38,8 +38,8 @@ def compute(
     *,
     flat: bool = False,
 ) -> list[tuple[R, bytes | None]]:
-    """`function(item, *shared)` of each item, in order; with `flat`, each with what `flatten` made of it where
-    another process did.
+    """`function(item, *shared)` of each item, in order; with `flat`, each with what `flatten` made of it,
+    where another process did.
 
     This process works too. Others are forked from it where that is possible and safe (not beside
     threads, whose locks would stay locked in the child), and inherit everything without a copy. An

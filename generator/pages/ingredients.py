@@ -8,12 +8,13 @@ here as something that only the note itself shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import fields
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from hashlib import blake2b
+from typing import get_args, get_type_hints
 
 from generator.config import Config
+from generator.memo import flatten
 from generator.model import Found, Slug
 from generator.pages.garden import Garden, settled
 
@@ -26,17 +27,17 @@ _OWN = frozenset(
 def digests(garden: Garden, config: Config) -> list[str]:
     """For each note of the garden, in order, the digest of everything that its page and preview, its text
     and its entry in the search index are made of."""
-    known = {field.name: getattr(garden, field.name) for field in fields(garden) if field.name != "assets"}
+    known = {name: (getattr(garden, name), write) for name, write in _writers().items()}
 
     @cache
     def own(slug: Slug) -> bytes:
-        return _hash(_bytes([facts.get(slug) for facts in known.values()]))
+        return _hash(*_facts(slug, known.values()))
 
     @cache
     def named(slug: Slug) -> bytes:
         note = garden.notes[slug]
-        others = [facts.get(slug) for name, facts in known.items() if name not in _OWN]
-        return _hash(_bytes((note.title, note.path, note.created, note.modified, others)))
+        others = _facts(slug, (each for name, each in known.items() if name not in _OWN))
+        return _hash(_bytes((note.title, note.path, note.created, note.modified)), *others)
 
     @cache
     def shown(slug: Slug) -> bytes:
@@ -54,6 +55,20 @@ def digests(garden: Garden, config: Config) -> list[str]:
         ).hex()
         for slug in garden.notes
     ]
+
+
+@cache
+def _writers() -> dict[str, Callable[[object], bytes]]:
+    """How what a garden knows of a note becomes bytes, by the name of the field."""
+    kinds = {name: get_args(kind)[1] for name, kind in get_type_hints(Garden).items() if name != "assets"}
+    return {name: partial(flatten, kind=kind) for name, kind in kinds.items()}
+
+
+def _facts(
+    slug: Slug, known: Iterable[tuple[Mapping[Slug, object], Callable[[object], bytes]]]
+) -> Iterable[bytes]:
+    """What is known of a note, as bytes that begin no other bytes; a mark for what is not."""
+    return [write(facts[slug]) if slug in facts else b"-" for facts, write in known]
 
 
 def digest(value: object) -> str:

@@ -36,7 +36,7 @@ def parts(parsed: list[Parsed]) -> list[tuple[str, float]]:
     garden = pipeline.run(pipeline.resolved(parsed, Vault((), ())), NothingRuns())
     edges, _ = pipeline.connections(garden)
     mentions, garden = seconds(lambda: pipeline.mentioned(garden, Plain()))
-    related, _ = seconds(lambda: graph.related(garden.notes, edges, 5))
+    related, _ = seconds(lambda: graph.related(garden.notes, graph.linked(edges), 5))
     text, _ = seconds(lambda: [feeds.text_of(slug, garden, Config()) for slug in garden.notes])
     found = sum(each.count for each in garden.mentions.values())
     return [(f"mentions ({found})", mentions), ("related notes", related), ("text of the export", text)]
