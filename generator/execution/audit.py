@@ -33,9 +33,7 @@ def elsewhere(environment: Environment) -> tuple[tuple[str, Environment], ...]:
         (name.replace("_", "."), {"XLA_FLAGS": f"{flags} --xla_cpu_max_isa={name}".strip()})
         for name in _narrower(surroundings.instruction_sets().split())
     ]
-    # Of XLA alone: a zygote may have no second thread, and a BLAS that is to have four starts them at once.
-    threads = dict.fromkeys(("NPROC", "PJRT_NPROC"), "4" if os.cpu_count() == 1 else "1")
-    found.append(("another number of threads", threads))
+    found.append(("another number of threads", _threads(flags)))
     found.append(("another hash seed", {"PYTHONHASHSEED": "20261"}))
     return tuple((name, _with(environment, variables)) for name, variables in found)
 
@@ -43,6 +41,16 @@ def elsewhere(environment: Environment) -> tuple[tuple[str, Environment], ...]:
 def _narrower(features: Iterable[str]) -> tuple[str, ...]:
     known = set(features)
     return next((names for feature, names in _WIDER.items() if feature in known), ())
+
+
+def _threads(flags: str) -> dict[str, str]:
+    """XLA has as many threads as the machine has processors, and here one, of itself and of Eigen; where
+    there is but one processor, four. What else multiplies matrices has one thread, and here four."""
+    more = dict.fromkeys(surroundings.ONE_THREAD, "4")
+    if os.cpu_count() == 1:
+        return more | dict.fromkeys(("NPROC", "PJRT_NPROC"), "4")
+    one = {"XLA_FLAGS": f"{flags} --xla_cpu_multi_thread_eigen=false".strip()}
+    return more | one | dict.fromkeys(("NPROC", "PJRT_NPROC"), "1")
 
 
 def _with(environment: Environment, variables: Mapping[str, str]) -> Environment:

@@ -16,7 +16,8 @@ from generator.execution.protocol import Environment
 
 _THROUGH = frozenset({"PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "SYSTEMROOT"})
 _MEANT = ("JAX_", "XLA_")
-_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""How many threads libraries start when they are imported: one, unless an environment says otherwise."""
 
 
 def configuration(
@@ -35,7 +36,7 @@ def variables(
 ) -> dict[str, str]:
     """The environment of every cell, but for its home. `shared` is a folder for what matplotlib keeps."""
     found = {name: value for name, value in outside.items() if name in _THROUGH}
-    for name in _ONE_THREAD:
+    for name in ONE_THREAD:
         found[name] = "1"
     found |= {
         "LANG": "C.UTF-8",

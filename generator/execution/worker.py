@@ -64,7 +64,8 @@ class Zygote:
         gc.freeze()  # What is here now stays: notes need not look through it, nor copy it by looking.
 
     def _start(self) -> None:
-        while self.waiting and len(self.keepers) < self.jobs:
+        # One that has given its result is only on its way out.
+        while self.waiting and sum(not job.get("done") for _, job, _ in self.keepers.values()) < self.jobs:
             job = self.waiting.pop(0)
             if processes.threads() != 1:
                 raise RuntimeError(f"{processes.threads()} threads before a fork")
@@ -102,7 +103,7 @@ class Zygote:
                 self._lose(job, run["failed"])
             elif run.pop("crashed") and job["settings"]["compiled"]:
                 # Perhaps what JAX had kept is bad: once more without, before the note is blamed.
-                again = {**job, "settings": {**job["settings"], "compiled": ""}}
+                again = {**job, "settings": {**job["settings"], "compiled": ""}, "done": False}
                 self.waiting.insert(0, again)
             else:
                 wire.send(self.answers, {"index": job["index"], "run": run})

@@ -97,7 +97,7 @@ class Zygote:
         if unavailable():
             return
         self._start()
-        self._ask({"jobs": 1, "preload": _preload(codes), "programs": []})
+        self._ask({"jobs": 1, "preload": self._preload(codes), "programs": []})
 
     def close(self) -> None:
         """End the subprocess and everything it started."""
@@ -157,7 +157,7 @@ class Zygote:
         self._ask(
             {
                 "jobs": max(1, self._environment.jobs),
-                "preload": _preload(cell.code for index in left for cell in programs[index].cells),
+                "preload": self._preload(cell.code for index in left for cell in programs[index].cells),
                 "programs": [self._job(index, programs[index]) for index in sorted(left)],
             }
         )
@@ -171,6 +171,13 @@ class Zygote:
             left.discard(index)
             done(index, _run_of(programs[index], answer))
         return self._unheard == 0
+
+    def _preload(self, codes: Iterable[str]) -> list[str]:
+        """What cells import that can be imported for them all, as far as their text says so."""
+        if any(self._variables[name] != "1" for name in surroundings.ONE_THREAD):
+            return []  # It would start threads, and what has threads must not fork: each imports for itself.
+        codes = tuple(codes)
+        return [name for word, names in _PRELOAD if any(word in code for code in codes) for name in names]
 
     def _ask(self, request: wire.Json) -> None:
         self._unheard += 1
@@ -200,7 +207,10 @@ class Zygote:
         shared = Path(self._environment.cache) if self._environment.cache else self._root
         self._variables = surroundings.variables(self._environment, shared.absolute() / "matplotlib")
         home = surroundings.at_home(self._root / "zygote", "")
-        own = {name: value for name, value in self._variables.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        own = self._variables | dict.fromkeys(surroundings.ONE_THREAD, "1")
+        if not sys.dont_write_bytecode:
+            # It imports for all notes, and compiles for good what nobody else has; they may not.
+            del own["PYTHONDONTWRITEBYTECODE"]
         try:
             with (self._root / "log").open("wb") as log:
                 self._log = (self._root / "log").open("rb")  # The process takes the folder away when it ends.
@@ -219,8 +229,7 @@ class Zygote:
                     stdout=log,
                     stderr=log,
                     cwd=self._root,
-                    # It imports for all notes, and compiles for good what nobody else has; they may not.
-                    env=(self._variables if sys.dont_write_bytecode else own) | home,
+                    env=own | home,
                     pass_fds=(theirs, mine),
                     start_new_session=True,
                 )
@@ -279,12 +288,6 @@ class Zygote:
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         more = f": {lines[-1]}" if lines else ""
         return f"The process that runs cells ended before this note was done (status {status}){more}."
-
-
-def _preload(codes: Iterable[str]) -> list[str]:
-    """What cells import that a process may import for them, as far as their text says so."""
-    codes = tuple(codes)
-    return [name for word, names in _PRELOAD if any(word in code for code in codes) for name in names]
 
 
 def _end(requests: int, answers: int, process: subprocess.Popen[bytes], root: Path) -> None:

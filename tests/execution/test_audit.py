@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
 
 from generator.execution.audit import audited, elsewhere
 from generator.execution.protocol import Environment
-from generator.execution.surroundings import configuration
+from generator.execution.surroundings import ONE_THREAD, configuration
 from generator.execution.verify import judge
+from generator.execution.zygote import Zygote
 from generator.model import Cell, CellResult, Observation, Output, ProgramResult, Slug
+from tests.execution.conftest import program
 
 CELL = Cell("x", "x")
 
@@ -86,5 +89,32 @@ def test_surroundings_differ_in_one_thing_each_and_keep_what_was_asked_for() -> 
         after = dict(configuration(there))
         assert after["JAX_ENABLE_X64"] == "1"
         assert {name for name in after if after[name] != before.get(name)} in (
-            {"XLA_FLAGS"}, {"PYTHONHASHSEED"}, {"NPROC", "PJRT_NPROC"},
+            {"XLA_FLAGS"}, {"PYTHONHASHSEED"},
+            *({"NPROC", "PJRT_NPROC", *ONE_THREAD, *more} for more in ((), ("XLA_FLAGS",))),
         )  # fmt: skip
+
+
+def test_libraries_have_threads_where_that_is_asked_for_and_what_is_forked_from_has_one(
+    environment: Environment,
+) -> None:
+    (there,) = (there for name, there in elsewhere(environment) if "threads" in name)
+    code = (
+        "import os, numpy as np\n"
+        "np.ones((400, 400)) @ np.ones((400, 400))\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'], len(os.listdir('/proc/self/task')))"
+    )
+    with Zygote(there) as zygote:
+        results = [zygote.run([program(code)])[0].results[0] for _ in range(2)]
+    assert [one.status for one in results] == ["ok", "ok"], results
+    for one in results:
+        asked, threads = map(int, one.outputs[0].text.split())
+        assert asked == 4
+        assert threads > 1 or os.cpu_count() == 1
+
+
+def test_xla_knows_the_flag_that_is_set_for_it() -> None:
+    flags = {v for _, there in elsewhere(Environment()) for k, v in there.variables if k == "XLA_FLAGS"}
+    assert any("multi_thread_eigen" in flag for flag in flags) or os.cpu_count() == 1
+    for flag in flags:  # XLA ends a process that asks for a flag it does not know.
+        with Zygote(Environment(variables=(("XLA_FLAGS", flag),))) as zygote:
+            assert zygote.run([program("import jax\njax.devices()")])[0].results[0].status == "ok"
