@@ -6,6 +6,9 @@ const ROOT = new URL("../", import.meta.url).href;
 
 const pages = new Map(); // address → promise of the document there, or of null
 
+// Only the preview of a garden that is being written says so: what was fetched is not what is there now.
+document.addEventListener("site-changed", () => pages.clear());
+
 /** The address of a note's page. Empty where `slug` is not one: it came from the address bar, perhaps. */
 export function pageOf(slug) {
   const parts = slug.split("/");

@@ -86,19 +86,36 @@ function paneFrom(page, slug) {
   pane.lang = page.documentElement.lang;
   const scroll = document.createElement("div");
   scroll.className = "pane-scroll";
-  scroll.append(document.importNode(page.querySelector("article.note"), true));
-  name(scroll, titleOf(scroll));
-  apart(scroll, pane.dataset.ids);
+  scroll.append(fitted(pane, page));
   pane.append(scroll);
   titles.set(slug, page.title);
   return pane;
 }
 
+/** The note of `page` as it may stand in `pane`. */
+export function fitted(pane, page) {
+  const note = document.importNode(page.querySelector("article.note"), true);
+  if (pane.dataset.ids) {
+    name(note, titleOf(note));
+    apart(note, pane.dataset.ids);
+  } else if (settled) rebase(note, home.href, ["href", "data-preview"]);
+  return note;
+}
+
+/** Says anew what is said of a note in `pane` outside its text, which is now that of `page`. */
+export function refreshed(pane, page) {
+  titles.set(pane.dataset.slug, page.title);
+  arrange(panes());
+  entitle(pane);
+  tint();
+  document.title = titles.get(panes().at(-1).dataset.slug);
+}
+
 // Parts that every note has, such as its contents, are landmarks: in a list of them each must say whose it is.
-function name(scroll, title) {
-  scroll.querySelector("h1").id ||= "title";
-  const heading = scroll.querySelector("h1").id;
-  for (const part of scroll.querySelectorAll("nav, section, aside, [role=region]")) {
+function name(note, title) {
+  note.querySelector("h1").id ||= "title";
+  const heading = note.querySelector("h1").id;
+  for (const part of note.querySelectorAll("nav, section, aside, [role=region]")) {
     if (part.hasAttribute("aria-labelledby")) part.setAttribute("aria-labelledby", `${part.getAttribute("aria-labelledby")} ${heading}`);
     else if (part.hasAttribute("aria-label")) part.setAttribute("aria-label", `${part.getAttribute("aria-label")}: ${title}`);
   }
@@ -107,25 +124,33 @@ function name(scroll, title) {
 /** Gives a pane what only a pane has: its spine and its two handles. */
 function furnish(pane) {
   if (pane.querySelector(":scope > .spine")) return;
-  const title = titleOf(pane);
   const spine = document.createElement("a");
   spine.className = "spine";
   spine.href = pane.dataset.href;
-  spine.append(Object.assign(document.createElement("span"), { textContent: title }));
+  spine.append(document.createElement("span"));
   const tools = document.createElement("div");
   tools.className = "pane-tools";
   const alone = document.createElement("a");
   alone.className = "pane-alone";
   alone.href = pane.dataset.href;
   alone.title = "Open as base: this note alone";
-  alone.setAttribute("aria-label", `Open “${title}” as base`);
   const shut = document.createElement("button");
   shut.type = "button";
   shut.className = "pane-close";
   shut.title = "Close (x)";
-  shut.setAttribute("aria-label", `Close “${title}”`);
   tools.append(alone, shut);
   pane.prepend(spine, tools);
+  entitle(pane);
+}
+
+/** Writes the title of a pane's note on whatever was furnished. */
+function entitle(pane) {
+  const title = titleOf(pane);
+  const span = pane.querySelector(":scope > .spine > span");
+  if (!span) return;
+  span.textContent = title;
+  pane.querySelector(".pane-alone").setAttribute("aria-label", `Open “${title}” as base`);
+  pane.querySelector(".pane-close").setAttribute("aria-label", `Close “${title}”`);
 }
 
 // ---------------------------------------------------------------- showing a stack

@@ -234,6 +234,8 @@ document.addEventListener("pointerover", (event) => {
 
 document.documentElement.addEventListener("pointerleave", forget);
 
+document.addEventListener("site-changed", () => fragments.clear());
+
 document.addEventListener("focusin", (event) => {
   if (returning) return;
   const link = previewable(event.target);

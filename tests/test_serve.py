@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from generator import disk
 from generator.execution.processes import descendants
 from generator.serve import Events, Places, server
-from tests.support import BUILD, Garden, garden, hear_interrupts
+from tests.previewed import serving
+from tests.support import Garden, garden
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def preview(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
     (tmp_path / "secret.txt").write_text("canary")
     (site / "link.txt").symlink_to(tmp_path / "secret.txt")
     (site / "note.html").write_text("<!doctype html><head><title>x</title></head>")
-    http = server(site, 0, Events(build=7))
+    http = server(site, 0, Events(session="x", build=7))
     threading.Thread(target=http.serve_forever, daemon=True).start()
     yield http
     http.shutdown()
@@ -96,7 +92,7 @@ def test_folders_are_not_listed(preview: ThreadingHTTPServer) -> None:
 def test_a_page_that_is_opened_listens_and_one_that_is_fetched_is_as_it_lies_there(
     preview: ThreadingHTTPServer,
 ) -> None:
-    script = '<script type="module" src="/_garden/live.js"></script>'
+    script = '<script type="module" src="/_garden/live.js?x-7"></script>'
     assert script in ask(preview, "/note.html")[1]
     assert script not in ask(preview, "/note.html", more="Sec-Fetch-Dest: empty\r\n")[1]
     assert ask(preview, "/_garden/live.js")[0] == 200
@@ -106,7 +102,7 @@ def test_whoever_listens_is_told_the_state_and_a_foreign_name_nothing(preview: T
     with socket.create_connection(preview.server_address[:2], timeout=10) as connection:
         connection.sendall(b"GET /_garden/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
         heard = b""
-        while b'data: {"build": 7}\n\n' not in heard:
+        while b'data: {"session": "x", "build": 7}\n\n' not in heard:
             heard += (part := connection.recv(65536))
             assert part, heard
     assert ask(preview, "/_garden/events", "evil.example")[0] == 403
@@ -149,72 +145,6 @@ def test_what_editors_leave_about_is_not(path: str) -> None:
 
 
 # ---------------------------------------------------------------- a preview that runs
-
-
-class Preview:
-    """`build.py serve` on a garden, and what a page that listens to it hears."""
-
-    def __init__(self, made: Garden, process: subprocess.Popen[str]) -> None:
-        self.garden, self.process = made, process
-        self.lines: list[str] = []
-        assert process.stderr is not None
-        for line in iter(process.stderr.readline, ""):
-            self.lines.append(line)
-            if "shows the garden" in line:
-                break
-        self.url = next((word for line in self.lines for word in line.split() if word.startswith("http")), "")
-        assert self.url, "".join(self.lines)
-        self.heard: list[dict[str, Any]] = []
-        threading.Thread(target=self.read, daemon=True).start()
-        threading.Thread(target=self.listen, daemon=True).start()
-        self.until(lambda: self.heard)
-
-    def read(self) -> None:
-        assert self.process.stderr is not None
-        self.lines.extend(self.process.stderr)
-
-    def listen(self) -> None:
-        with suppress(OSError), urllib.request.urlopen(f"{self.url}_garden/events") as stream:
-            self.heard.extend(json.loads(line[6:]) for line in stream if line.startswith(b"data: "))
-
-    def until(self, holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 60
-        while not holds():
-            assert time.monotonic() < deadline, f"{self.heard}\n{''.join(self.lines)}"
-            assert self.process.poll() is None, "".join(self.lines)
-            time.sleep(0.02)
-
-    def page(self, out: str = "index.html") -> str:
-        with urllib.request.urlopen(self.url + out) as answer:
-            text: str = answer.read().decode()
-            return text
-
-    def save(self, text: str, path: str = "notes/index.md") -> None:
-        self.garden.write({path: text})
-
-    def shows(self, text: str, out: str = "index.html") -> None:
-        self.until(lambda: text in self.page(out))
-
-
-@contextmanager
-def serving(made: Garden, *options: str) -> Iterator[Preview]:
-    command = [sys.executable, str(BUILD), "serve", "--port", "0", "--notes", str(made.notes), *options]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=hear_interrupts,
-    )
-    try:
-        yield Preview(made, process)
-    finally:
-        below = descendants(process.pid)
-        for pid in [process.pid, *below]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.wait(30)
 
 
 @contextmanager
@@ -277,10 +207,14 @@ def test_a_folder_that_is_gone_leaves_the_last_good_site_until_it_is_back(tmp_pa
 
 
 def test_an_interrupt_ends_it_and_all_that_it_started(tmp_path: Path) -> None:
-    made = garden(tmp_path, {"index.md": "before"})
-    with serving(made, "--no-exec") as preview:
+    note = "```{python}\nimport time\ntime.sleep(600)\n```"
+    made = garden(tmp_path, {"index.md": note}, "[cells]\ntimeout = 600\nsandbox = 'off'\n")
+    with serving(made) as preview:
+        preview.until(lambda: preview.heard[-1]["running"])
+        preview.until(
+            lambda: len(descendants(preview.process.pid)) > 2
+        )  # the cell's own, below the builder's
         started = descendants(preview.process.pid)
-        assert started
         os.killpg(preview.process.pid, signal.SIGINT)
         assert preview.process.wait(30) == 0
         assert not [pid for pid in started if Path(f"/proc/{pid}/exe").exists()]

@@ -268,7 +268,7 @@ class Session:
 
     def waiting(self, missing: list[Program]) -> Recorder:
         """Runs nothing: a program that would have to run is added to `missing`, and shown as running."""
-        return _Known(self._known, lambda programs, report: _not_yet(programs, missing))
+        return _Known(self._known, lambda programs, report: _not_yet(programs, missing, report))
 
     def running(self, inner: Recorder) -> Recorder:
         """Runs in `inner` what is not known."""
@@ -317,9 +317,13 @@ class _Known:
         return tuple(found[i] for i in range(len(programs)))
 
 
-def _not_yet(programs: Sequence[Program], missing: list[Program]) -> list[Run]:
+def _not_yet(programs: Sequence[Program], missing: list[Program], report: _Told) -> list[Run]:
     missing.extend(programs)
-    return [Run(same_for_all(program, "not-run", RUNNING)) for program in programs]
+    runs = [Run(same_for_all(program, "not-run", RUNNING)) for program in programs]
+    if report:
+        for run in runs:
+            report(run)
+    return runs
 
 
 def _name(program: Program) -> str:

@@ -71,10 +71,14 @@ class _Handler(SimpleHTTPRequestHandler):
             self._stream(self.events)
         elif path == f"{_OURS}live.js":
             self._send(_SCRIPT.read_bytes(), "text/javascript; charset=utf-8")
-        elif not self._is_opened() or (page := self._page()) is None:
-            return False
+        elif self._is_opened():
+            script = self._script(self.events)  # Before the page is read: it may only be newer than it says.
+            page = self._page()
+            if page is None:
+                return False
+            self._send(page.replace(b"<head>", script, 1), "text/html; charset=utf-8")
         else:
-            self._send(self._listening(page), "text/html; charset=utf-8")
+            return False
         return True
 
     def _is_opened(self) -> bool:
@@ -90,11 +94,11 @@ class _Handler(SimpleHTTPRequestHandler):
         except OSError:
             return None
 
-    def _listening(self, page: bytes) -> bytes:
-        """A page with the script, before all others: it looks at the page before they change it."""
-        return page.replace(
-            b"<head>", f'<head><script type="module" src="{_OURS}live.js"></script>'.encode(), 1
-        )
+    def _script(self, events: Events) -> bytes:
+        """The script that a page is given, before all others: it looks at the page before they change it."""
+        state = events.state
+        build = f"{state['session']}-{state['build']}"
+        return f'<head><script type="module" src="{_OURS}live.js?{build}"></script>'.encode()
 
     def _stream(self, events: Events) -> None:
         self.send_response(HTTPStatus.OK)
@@ -130,8 +134,9 @@ class _Handler(SimpleHTTPRequestHandler):
             super().send_error(code, message, explain)
             return
         body = page.read_bytes()
-        opened = self.events is not None and self._is_opened()  # Whoever waits for a note sees it come.
-        self._send(self._listening(body) if opened else body, "text/html; charset=utf-8", code)
+        if self.events and self._is_opened():  # Whoever waits for a note sees it come.
+            body = body.replace(b"<head>", self._script(self.events), 1)
+        self._send(body, "text/html; charset=utf-8", code)
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-store")  # the next save must show at once

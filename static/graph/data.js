@@ -4,6 +4,8 @@ const ROOT = new URL("../../", import.meta.url);
 
 let garden = null; // promise of the whole graph: fetched once a page
 
+document.addEventListener("site-changed", () => { garden = null; });
+
 /** The whole garden; rejects where it cannot be had. */
 export function load() {
   garden ??= fetch(FILE).then(async (answer) => {

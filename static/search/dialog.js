@@ -197,6 +197,8 @@ async function fragment(url) {
 
 // ---------------------------------------------------------------- what the reader does
 
+document.addEventListener("site-changed", () => previews.clear());
+
 field.addEventListener("input", () => {
   chosen = false;
   clearTimeout(timer);

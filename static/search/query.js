@@ -17,6 +17,8 @@ const GUESSES = 5;
 
 const files = new Map();
 
+document.addEventListener("site-changed", () => files.clear());
+
 /** The JSON of a file of the index, fetched once; `missing` where there is no such file. */
 function read(path, missing) {
   if (!files.has(path)) {
