@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from generator.execution import gradcheck, surroundings, together, wire
+from generator.execution import fenced, gradcheck, sandbox, surroundings, together, wire
 from generator.execution.collect import Collector
 from generator.execution.outcome import death, outcome, result, too_slow
 from generator.execution.protocol import (
@@ -45,14 +45,15 @@ _MARK = "NOTES_GARDEN_RUN"
 _START = 60
 _CELL: Json = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": []}
 _CALL = "__import__('generator.execution.kernel', fromlist=['attach'])."
-ISOLATION = "process"
 
 
 class Jupyter:
-    """Runs programs in Jupyter kernels, `jobs` at a time. A `Recorder`."""
+    """Runs programs in Jupyter kernels, `jobs` at a time, each in a fence as far as there is one. A
+    `Recorder`."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._fence: sandbox.Fence | None = None
 
     def run(self, programs: Sequence[Program], report: Report | None = None) -> tuple[ProgramResult, ...]:
         """See `Executor`."""
@@ -61,35 +62,44 @@ class Jupyter:
     def record(
         self, programs: Sequence[Program], report: Callable[[Run], None] | None = None
     ) -> tuple[Run, ...]:
-        """See `Recorder`. Raises Unavailable where a sandbox is required: a kernel has none."""
-        if self._environment.sandbox == "require" and any(map(_runs, programs)):
-            raise Unavailable(
-                "a sandbox is required, and Jupyter kernels run without one: try the zygote, on Linux"
-            )
+        """See `Recorder`. Raises Unavailable where a sandbox is required and there is none."""
         if not all(map(together.plain, programs)):
             return together.recorded(self.record, programs, report)
-        return _run(self._record(programs, report)) if programs else ()
+        if not programs:
+            return ()
+        fence = self._found() if any(map(_runs, programs)) else sandbox.Fence()
+        return _run(self._record(programs, fence, report))
+
+    def _found(self) -> sandbox.Fence:
+        """The fence that kernels have here. It is looked for once."""
+        mode = self._environment.sandbox
+        if self._fence is None:
+            with tempfile.TemporaryDirectory(prefix="garden-") as folder:
+                self._fence = fenced.found(mode, folder)
+        if mode == "require" and not self._fence.whole:
+            raise Unavailable(sandbox.missing(self._fence.why))
+        return self._fence
 
     async def _record(
-        self, programs: Sequence[Program], report: Callable[[Run], None] | None
+        self, programs: Sequence[Program], fence: sandbox.Fence, report: Callable[[Run], None] | None
     ) -> tuple[Run, ...]:
         turn = asyncio.Semaphore(max(1, self._environment.jobs))
 
         async def one(program: Program) -> Run:
             async with turn:
-                run = await self._one(program)
+                run = await self._one(program, fence)
             if report:
                 report(run)
             return run
 
         return tuple(await asyncio.gather(*map(one, programs)))
 
-    async def _one(self, program: Program) -> Run:
+    async def _one(self, program: Program, fence: sandbox.Fence) -> Run:
         known = [skipped(cell) for cell in program.cells]
         if all(known):
             return Run(ProgramResult(program.slug, tuple(r for r in known if r)))
         root = Path(tempfile.mkdtemp(prefix="garden-"))
-        kernel = Kernel(self._environment, program, root)
+        kernel = Kernel(self._environment, program, root, fence)
         try:
             reason = await kernel.start()
             if reason:
@@ -107,8 +117,9 @@ def _runs(program: Program) -> bool:
 class Kernel:
     """One kernel and the note that runs in it."""
 
-    def __init__(self, environment: Environment, program: Program, root: Path) -> None:
-        self.environment, self.program, self.root = environment, program, root
+    def __init__(self, environment: Environment, program: Program, root: Path, fence: sandbox.Fence) -> None:
+        self.environment, self.program, self.root, self.fence = environment, program, root, fence
+        self.is_fenced = bool(fence.words) or fence.bubble
         self.limits: Json = asdict(environment.limits)
         self.folders = [str(root), surroundings.folder_of(program.path, environment), environment.vault]
         self.mark = uuid.uuid4().hex
@@ -138,6 +149,8 @@ class Kernel:
         self.client.reset_execution_trackers()
         self.client.km = self.client.create_kernel_manager()
         try:
+            if self.is_fenced:
+                self._fence_in()
             await self.client.async_start_new_kernel(
                 cwd=str(self._folder("work")),
                 env=self._variables(),
@@ -148,10 +161,25 @@ class Kernel:
         except NoSuchKernel:
             return f"Not run: there is no kernel called {self.program.kernel} here."
         except RuntimeError as error:
-            return f"Not run: the kernel {self.program.kernel} did not start ({error})."
+            more = "; in a sandbox it must speak ipc" if self.is_fenced else ""
+            return f"Not run: the kernel {self.program.kernel} did not start ({error}{more})."
         if self._is_python():
             await self._hidden(_CALL + f"attach({self._settings()!r})")
         return ""
+
+    def _fence_in(self) -> None:
+        """Have the kernel started in its fence. Its network is another than ours, so we speak to it through
+        files."""
+        manager = self.client.km
+        manager.transport = "ipc"
+        manager.connection_file = str(self.root / "kernel.json")
+        manager.ip = str(self.root / "kernel")
+        compiled = surroundings.compiled(self.program.path, self.environment)
+        if compiled:
+            Path(compiled).mkdir(parents=True, exist_ok=True)
+        spec = manager.kernel_spec
+        visible = [*filter(None, [self.environment.vault, spec.resource_dir])]
+        spec.argv = fenced.command(spec.argv, self.fence, self.root, [*filter(None, [compiled])], visible)
 
     async def stop(self) -> None:
         """End the kernel and whatever carries its mark."""
@@ -170,6 +198,8 @@ class Kernel:
         cache = self.environment.cache
         shared = (Path(cache) if cache else self.root).absolute() / "matplotlib"
         self._folder("tmp")
+        if self.is_fenced:
+            shared = surroundings.copy_of_fonts(shared, self.root)
         home = surroundings.at_home(self.root, surroundings.folder_of(self.program.path, self.environment))
         kept = surroundings.compiled(self.program.path, self.environment)
         compiled = {"JAX_COMPILATION_CACHE_DIR": kept} if kept else {}
@@ -193,6 +223,7 @@ class Kernel:
                     os.path.realpath(self.environment.cache) if self.environment.cache else "",
                 ],
                 "limits": self.limits,
+                "replaced": sandbox.replaced(self.fence),
                 **gradcheck.settings(self.program, self.environment),
             }
         )
@@ -224,7 +255,7 @@ class Kernel:
             "when": when,
             "seconds": seconds,
             "executor": "jupyter",
-            "isolation": ISOLATION,
+            "isolation": self.fence.level,
             "device": surroundings.device(),
             "versions": [["python", sys.version.split()[0]], *manifest["packages"]],
         }
@@ -241,8 +272,8 @@ class Kernel:
         try:
             late = await self._execute(cell.code, outputs, min(limit, self.until - time.monotonic()))
         except DeadKernelError:
-            status = await self.client.km.provisioner.poll()
-            kind, message = death(status or 0, self.limits)
+            status = await self.client.km.provisioner.poll() or 0
+            kind, message = death(fenced.status(status) if self.is_fenced else status, self.limits)
             return result(kind, self._collect(outputs)[0], {}, message)
         collector, report = self._collect(outputs)
         if late:

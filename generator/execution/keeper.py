@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from generator.execution import gradcheck, processes, sandbox, wire
+from generator.execution import gradcheck, processes, sandbox, surroundings, wire
 from generator.execution.collect import Collector
 from generator.execution.manifest import without_folders
 from generator.execution.outcome import death, outcome, result, too_many, too_slow
@@ -378,10 +378,9 @@ def keep(job: Json, answer: int, start: Callable[[socket.socket, Callable[[int],
 def _make_room(job: Json) -> None:
     """The folders that the note may write to, and a fence around them."""
     home = Path(job["home"])
-    for folder in (home, home / "tmp", home / "work", home / "matplotlib"):
+    for folder in (home, home / "tmp", home / "work"):
         folder.mkdir(mode=0o700, exist_ok=True)
-    for file in Path(job["fonts"]).glob("fontlist-*.json"):  # Its own copy: what it does to it is its own.
-        shutil.copy(file, home / "matplotlib")
+    surroundings.copy_of_fonts(Path(job["fonts"]), home)
     compiled = job["settings"]["compiled"]
     try:
         Path(compiled or job["home"]).mkdir(parents=True, exist_ok=True)

@@ -79,6 +79,14 @@ class Fence:
         return f"namespaces: {' '.join(self.words)}" if self.words else "process"
 
 
+def missing(why: str) -> str:
+    """What is said where a whole fence is required and there is none."""
+    return (
+        f"a sandbox is required, and this machine gives none ({why}): try one that lets its users make "
+        "namespaces, or install bubblewrap"
+    )
+
+
 # ---------------------------------------------------------------- what there is
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -63,6 +64,15 @@ def at_home(home: Path, folder: str) -> dict[str, str]:
         "IPYTHONDIR": str(home / ".ipython"),
         "NOTE_DIR": folder,
     }
+
+
+def copy_of_fonts(shared: Path, home: Path) -> Path:
+    """A note's own copy of what matplotlib keeps in `shared`, so that what it does to it is its own."""
+    mine = home / "matplotlib"
+    mine.mkdir(mode=0o700, exist_ok=True)
+    for file in shared.glob("fontlist-*.json"):
+        shutil.copy(file, mine)
+    return mine
 
 
 def folder_of(path: str, environment: Environment) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from generator.execution import gradcheck, surroundings, together, wire
+from generator.execution import gradcheck, sandbox, surroundings, together, wire
 from generator.execution.manifest import installed
 from generator.execution.protocol import (
     Environment,
@@ -188,10 +188,7 @@ class Zygote:
         greeting = wire.receive(self._answers)
         self._greeted = True
         if greeting and self._environment.sandbox == "require" and greeting["missing"]:
-            raise Unavailable(
-                f"a sandbox is required, and this machine gives none ({greeting['missing']}): try one that "
-                "lets its users make namespaces, or install bubblewrap"
-            )
+            raise Unavailable(sandbox.missing(greeting["missing"]))
 
     def _start(self) -> bool:
         """See to it that there is a subprocess; whether it is a new one."""

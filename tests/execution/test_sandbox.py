@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from generator.execution import sandbox
+from generator.execution import fenced, sandbox
 from generator.execution.jupyter import Jupyter
 from generator.execution.manifest import ROOT
-from generator.execution.protocol import Environment, Unavailable
+from generator.execution.protocol import Environment
 from generator.execution.zygote import Zygote
 from generator.model import RunLog
 from tests.execution.conftest import program
@@ -50,23 +51,29 @@ def victim() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place() -> Iterator[Path]:
     """A folder of somebody else, outside every garden, and not below /tmp."""
     found = Path(ROOT, ".pytest_cache", f"outside-{os.getpid()}")
     found.mkdir(parents=True)
-    return found
+    yield found
+    shutil.rmtree(found)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["zygote", "jupyter"])
 def attempts(
-    zygote: Zygote, vault: Path, victim: subprocess.Popen[bytes], place: Path
+    request: pytest.FixtureRequest,
+    environment: Environment,
+    vault: Path,
+    victim: subprocess.Popen[bytes],
+    place: Path,
 ) -> Iterator[tuple[dict[str, str], RunLog]]:
     """What came of everything that a note tried, by name."""
+    executor = Jupyter(environment) if request.param == "jupyter" else request.getfixturevalue("zygote")
     (vault / "mine.md").write_text("as it was")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port, pid = listener.getsockname()[1], victim.pid
         listener.settimeout(0)
-        result = zygote.run(
+        result = executor.run(
             [
                 program(
                     TRY,
@@ -96,7 +103,7 @@ def attempts(
         )[0]
     assert [r.status for r in result.results] == ["ok"] * len(result.results), result.results
     yield json.loads(result.results[-1].outputs[0].text), result.log
-    shutil.rmtree(place)
+    (place / "new").unlink(missing_ok=True)
     Path("/tmp", place.name).unlink(missing_ok=True)
 
 
@@ -203,15 +210,10 @@ def test_a_note_has_compiled_programs_of_its_own(zygote: Zygote, environment: En
     assert (len(spoilt) == 1) == ("mount" in log.isolation)
 
 
-def test_where_a_sandbox_is_required_a_kernel_is_none(environment: Environment) -> None:
-    with pytest.raises(Unavailable, match="Jupyter kernels run without one"):
-        Jupyter(replace(environment, sandbox="require")).run([program("1")])
-
-
 LACKING = """
 import os, sys
 from pathlib import Path
-from generator.execution import sandbox
+from generator.execution import fenced, sandbox
 fence = sandbox.Fence(("net",), True)
 if sandbox.find("auto").words:
     sandbox.house(fence)
@@ -237,6 +239,60 @@ def test_without_a_sandbox_a_build_that_requires_one_stops(tmp_path: Path) -> No
     assert build.returncode == 4, build.stderr
     assert "a sandbox is required, and this machine gives none (making namespaces" in build.stderr
     assert not (tmp_path / "_site").exists()
+
+
+def test_without_a_sandbox_no_kernel_starts_where_one_is_required(tmp_path: Path) -> None:
+    cell = f"open({str(tmp_path / 'never')!r}, 'w')"
+    code = (
+        "from generator.execution.jupyter import Jupyter\n"
+        "from generator.execution.protocol import Environment\n"
+        "from tests.execution.conftest import program\n"
+        f"Jupyter(Environment(sandbox='require')).run([program({cell!r})])"
+    )
+    done = lacking("-c", code)
+    assert "Unavailable: a sandbox is required, and this machine gives none (making namesp" in done.stderr
+    assert not (tmp_path / "never").exists()
+
+
+KERNEL = """
+import os, signal, socket, time
+try:
+    print(os.getcwd(), len(socket.if_nameindex()), flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+for path in ("fine", os.path.join(os.environ["PLACE"], "new")):
+    try:
+        open(path, "w").close()
+        print("written", path, flush=True)
+    except OSError:
+        print("refused", flush=True)
+os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+@pytest.mark.parametrize("kind", ["namespaces", "bubblewrap"])
+def test_a_kernel_in_a_fence_hears_interrupts_and_its_end_is_known(
+    kind: str, tmp_path: Path, place: Path
+) -> None:
+    fence = fenced.found("auto", str(tmp_path))
+    if kind == "bubblewrap":
+        bubble = bool(sandbox.bubble(str(tmp_path), sandbox.everything_visible()))
+        fence = sandbox.Fence(bubble=bubble)
+    if not fence.whole:
+        pytest.skip(f"no {kind} here")
+    (tmp_path / "work").mkdir()
+    kernel = fenced.command(["python3", "-c", KERNEL], fence, tmp_path, [], [])
+    environ = {**os.environ, "PYTHONPATH": ROOT, "PLACE": str(place)}
+    with subprocess.Popen(
+        kernel, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as it:
+        assert it.stdout is not None
+        assert it.stdout.readline() == f"{tmp_path}/work 1\n"
+        os.killpg(it.pid, signal.SIGINT)
+        assert it.stdout.read() == "interrupted\nwritten fine\nrefused\n"
+    assert fenced.status(it.returncode) == -signal.SIGSEGV
+    assert (tmp_path / "work" / "fine").exists()
 
 
 def test_without_a_sandbox_a_build_says_so_and_goes_on(tmp_path: Path) -> None:
