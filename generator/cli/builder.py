@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from generator import checks, config, disk, memo
+from generator import checks, config, disk, graph, layout, memo
 from generator.cli import EXIT_BUG, EXIT_ENVIRONMENT, EXIT_USAGE, building, cells, changes, reports
 from generator.cli.arguments import read
 from generator.cli.progress import Progress
@@ -70,12 +70,20 @@ def main() -> None:
         stay_with(told["parent"])
         folders = tuple(map(Path, told["folders"]))
         with Builder(told["arguments"], Path(told["home"]), folders, told["terminal"]) as builder:
-            for line in requests:
+            for number, line in enumerate(requests):
                 answers.write(json.dumps(builder.answer(json.loads(line))) + "\n")
                 answers.flush()
+                if number == 0:
+                    _import_ahead()
     except (Ended, BrokenPipeError):
         # Nobody reads any more; Python would complain of that once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), answers.fileno())
+
+
+def _import_ahead() -> None:
+    """Have here what a build imports in a process that it forks, which would import it anew each time."""
+    graph.document((), {}, (), ())
+    layout.layout(("one", "other"), ((0, 1),))
 
 
 def _end(*_: object) -> NoReturn:
@@ -97,6 +105,7 @@ class Builder:
         self._session = Session()
         self._memory: _Memory | None = None
         self._last: tuple[config.Loaded, Vault] | None = None
+        self._programs: tuple[Program, ...] = ()
         self._is_first = True
 
     def __enter__(self) -> Builder:
@@ -139,7 +148,15 @@ class Builder:
                 with _interruptible():
                     return self._build(loaded, memory, self._session.running)
             waiting: list[Program] = []
-            return self._build(loaded, memory, lambda inner: self._session.waiting(waiting), waiting)
+            programs = [one for one in self._programs if one.path in (changed or ())]
+            early = partial(self._hurry, loaded, memory.jobs, programs)
+            return self._build(loaded, memory, lambda inner: self._session.waiting(waiting), waiting, early)
+
+    def _hurry(self, loaded: config.Loaded, jobs: int, programs: Sequence[Program], vault: Vault) -> None:
+        """Have imported what the cells of notes that were saved need, while their pages are made."""
+        texts = cells.likely_to_run(loaded, vault, programs)
+        if texts:
+            self._kept.hurry(loaded, jobs, texts)
 
     def _memory_for(self, loaded: config.Loaded) -> _Memory:
         jobs = loaded.options.jobs or memo.available_jobs()
@@ -157,6 +174,7 @@ class Builder:
         memory: _Memory,
         around: Callable[[Recorder], Recorder],
         waiting: Sequence[Program] = (),
+        early: Callable[[Vault], None] = lambda vault: None,
     ) -> Message:
         options = loaded.options  # An author does not wait for old results, nor twice for all of them.
         quick = replace(
@@ -167,11 +185,18 @@ class Builder:
         try:
             with cells.executor(quick, memory.store, memory.jobs, self._kept, around) as executor:
                 built = building.made(
-                    quick, progress, memory.store, call, executor, write=True, durable=False
+                    quick,
+                    progress,
+                    memory.store,
+                    call,
+                    executor,
+                    write=True,
+                    durable=False,
+                    early=early,
                 )
         finally:
             progress.clear()
-        self._last = loaded, built.vault
+        self._last, self._programs = (loaded, built.vault), built.site.programs
         self._is_first = self._is_first and bool(waiting)
         out, err = self._said(loaded, built, memory.store, progress, len(waiting))
         published = built.published
@@ -195,7 +220,8 @@ class Builder:
     ) -> tuple[str, str]:
         """What to say of a build on standard output and error; nothing yet while cells are waiting."""
         if waiting:
-            return "", f"build.py: shown in {progress.total():.2f} s; cells of {waiting} notes run now\n"
+            notes = "1 note" if waiting == 1 else f"{waiting} notes"
+            return "", f"build.py: shown in {progress.total():.2f} s; the cells of {notes} run now\n"
         changed: tuple[changes.Change, ...] = ()
         if not loaded.options.no_exec:
             changed = changes.found(store, built.site.shown)
