@@ -37,17 +37,16 @@ _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def files(
-    garden: Garden, config: Config, lists: Iterable[OutPath], texts: Sequence[str]
+    garden: Garden, config: Config, lists: Iterable[OutPath], texts: Sequence[bytes]
 ) -> dict[OutPath, bytes]:
     """All of them. `lists` are the pages that are no notes, `texts` what `text_of` gives for each note, or
     empty where there is no export."""
     made = {CONTENTS: contents(garden, config)}
-    if config.pages.export:
-        made[EXPORT] = export(garden, config, texts)
     if config.base_url:
         made[FEED] = atom(garden, config)
         made |= sitemap(garden, config.base_url, lists)
-    return {out: text.encode() for out, text in made.items()}
+    files = {out: text.encode() for out, text in made.items()}
+    return files | ({EXPORT: export(garden, config, texts)} if config.pages.export else {})
 
 
 # ---------------------------------------------------------------- for feed readers
@@ -187,13 +186,14 @@ def _bracketed(title: str) -> str:
     return re.sub(r"([\\\[\]])", r"\\\1", title)
 
 
-def export(garden: Garden, config: Config, texts: Sequence[str]) -> str:
-    """`garden.md`: all notes, in the order of their paths."""
+def export(garden: Garden, config: Config, texts: Sequence[bytes]) -> bytes:
+    """`garden.md`: all notes, in the order of their paths. `texts` are UTF-8."""
     head = f"# {config.title}\n" + (f"\n{config.description}\n" if config.description else "")
     parts = [
-        _heading(garden, note, config) + text for note, text in zip(garden.notes.values(), texts, strict=True)
+        _heading(garden, note, config).encode() + text
+        for note, text in zip(garden.notes.values(), texts, strict=True)
     ]
-    return "\n\n---\n\n".join([head.rstrip("\n"), *parts]) + "\n"
+    return b"\n\n---\n\n".join([head.rstrip("\n").encode(), *parts]) + b"\n"
 
 
 def _heading(garden: Garden, note: Note, config: Config) -> str:

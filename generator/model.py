@@ -14,6 +14,7 @@ Two conventions hold everywhere:
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
@@ -926,7 +927,7 @@ class Site:
     of it. `report` is the part of the contract's JSON report that the garden itself determines, as data.
     """
 
-    files: dict[OutPath, bytes]
+    files: Mapping[OutPath, bytes]
     copies: dict[OutPath, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     programs: tuple[Program, ...] = ()

@@ -7,7 +7,7 @@ is a plain one; both must give the same bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -53,13 +53,16 @@ def build(
     executor: Executor,
     stage: Stage = lambda name: nullcontext(),
     report: Report | None = None,
+    files: MutableMapping[OutPath, bytes] | None = None,
 ) -> Site:
     """Build the site of a vault.
 
     `call` may remember what it computes; `workers` share work that is not worth remembering. `stage` is
-    entered with the name of each room as it works, `report` is told of each program as it is done.
+    entered with the name of each room as it works, `report` is told of each program as it is done. The files
+    of the site are put into `files`, which is empty.
     Never raises for what a vault may contain: that becomes the site's `problems`.
     """
+    files = {} if files is None else files
     with stage("markdown"):
         parsed, problems = read(vault, config, call)
     with stage("links"):
@@ -78,26 +81,25 @@ def build(
         drawn = call.begin(map_files, garden, edges, missing, call)
         theme.prepare(call)
         made_of = ingredients.digests(garden, config)
-        rendered = call.map(render_note, list(garden.notes), garden, config, by=made_of)
+        rendered = call.each(render_note, list(garden.notes), garden, config, by=made_of)
+        texts, entries, shown = _note_files(garden, rendered, files)
         others = list(assemble.other_pages(garden, _home(config)))
     with stage("theme"):
-        files = _note_files(garden, rendered)
         files.update((page.out, theme.render(page, config)) for page in others)
         files[ledger.DATA] = ledger.document(garden)
         files.update(figure_files(garden.results.values()))
         files.update(notebook_files(garden, vault))
         files.update(theme.static_files(any(note.diagrams for note in garden.notes.values())))
     with stage("search"):
-        files.update(search.files([one.entry for one in rendered]))
+        files.update(search.files(entries))
     with stage("feeds"):
         listed = [page.out for page in others if page.template not in ("redirect", "message")]
-        files.update(feeds.files(garden, config, listed, [one.text for one in rendered]))
+        files.update(feeds.files(garden, config, listed, texts))
     with stage("graph"):
         files.update((out, text.encode()) for out, text in drawn())
         # A note of this name keeps its address.
         files.setdefault(atlas.OUT, theme.render(atlas.page(garden, atlas.pairs(garden)), config))
     copies, clashes = _copies(garden, files)
-    shown = dict.fromkeys(problem for one in rendered for problem in one.problems)  # once, not once a page
     problems = (*problems, *shown, *clashes)
     in_order = tuple(sorted(problems, key=lambda one: (one.path, one.span.line, one.span.col, one.code)))
     return Site(files, copies, in_order, programs_of(garden), summary(garden), tuple(claims.shown(garden)))
@@ -263,31 +265,41 @@ class Rendered:
     """What is made of a note: its two files, its text for the export, its entry in the search index, the
     problems that showed meanwhile, and the page of what links to it, if it has one."""
 
-    page: str
-    preview: str
-    text: str
+    page: bytes
+    preview: bytes
+    text: bytes
     entry: search.Entry
     problems: tuple[Problem, ...] = ()
-    linked: str = ""
+    linked: bytes = b""
 
 
 def render_note(slug: Slug, garden: Garden, config: Config) -> Rendered:
     """Everything that is made of one note."""
     pages, problems = assemble.note_pages(garden, slug, config)
     text = feeds.text_of(slug, garden, config) if config.pages.export else ""
-    page, preview, *more = (theme.render(one, config).decode() for one in pages)
-    return Rendered(page, preview, text, search_entry(slug, garden), problems, "".join(more))
+    page, preview, *more = (theme.render(one, config) for one in pages)
+    return Rendered(page, preview, text.encode(), search_entry(slug, garden), problems, b"".join(more))
 
 
-def _note_files(garden: Garden, rendered: tuple[Rendered, ...]) -> dict[OutPath, bytes]:
-    files = {}
+def _note_files(
+    garden: Garden, rendered: Iterable[Rendered], files: MutableMapping[OutPath, bytes]
+) -> tuple[list[bytes], list[search.Entry], tuple[Problem, ...]]:
+    """Put the files of each note into `files`: what of them is needed further on, and the problems that
+    showed, each once and not once a page."""
+    texts, entries, linked = [], [], {}
+    problems: dict[Problem, None] = {}
     for slug, one in zip(garden.notes, rendered, strict=True):
-        files[out_of(slug)] = one.page.encode()
-        files[preview_of(slug)] = one.preview.encode()
-    for slug, one in zip(garden.notes, rendered, strict=True):
+        files[out_of(slug)] = one.page
+        files[preview_of(slug)] = one.preview
         if one.linked:
-            files.setdefault(linked_of(slug), one.linked.encode())  # a note of this name keeps its address
-    return files
+            linked[linked_of(slug)] = one.linked
+        texts.append(one.text)
+        entries.append(one.entry)
+        problems |= dict.fromkeys(one.problems)
+    for out, page in linked.items():
+        if out not in files:  # a note of this name keeps its address
+            files[out] = page
+    return texts, entries, tuple(problems)
 
 
 def search_entry(slug: Slug, garden: Garden) -> search.Entry:

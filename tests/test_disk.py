@@ -18,6 +18,7 @@ from generator.disk import (
     MANIFEST,
     Locked,
     PublishError,
+    Spool,
     fingerprint,
     lock,
     publish,
@@ -926,3 +927,35 @@ def test_two_builds_into_one_site_are_kept_apart(vault: Path, out: Path) -> None
     assert tree(out) == {"a.html": "1"}
     publish(out, site(a="2"), vault)
     assert tree(out) == {"a.html": "2"}
+
+
+# ---------------------------------------------------------------- pages on their way
+
+
+def test_a_spool_gives_back_what_was_put_last_in_the_order_in_which_it_came(tmp_path: Path) -> None:
+    spool, plain = Spool(tmp_path / "cache"), {}
+    for out, data in [("b", b"1"), ("a", b""), ("c", b"\0" * 70_000), ("b", b"two"), ("d", b"4")]:
+        spool[OutPath(out)] = plain[OutPath(out)] = data
+    del spool[OutPath("d")], plain[OutPath("d")]
+    assert list(spool.items()) == list(plain.items())
+    assert list(tmp_path.rglob("*")) == [tmp_path / "cache"]  # and no file is there to be left behind
+
+
+def test_what_does_not_fit_on_the_disk_stays_in_memory(tmp_path: Path) -> None:
+    program = """
+import resource, sys
+from pathlib import Path
+from generator.disk import Spool
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+spool = Spool(Path(sys.argv[1]))
+spool["small"], spool["large"], spool["last"] = b"s" * 600, b"l" * 5000, b"e" * 300
+assert list(spool.items()) == [("small", b"s" * 600), ("large", b"l" * 5000), ("last", b"e" * 300)]
+(Path(sys.argv[1]) / "file").touch()
+nowhere = Spool(Path(sys.argv[1]) / "file" / "no")
+nowhere["a"] = b"1"
+assert nowhere["a"] == b"1"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from generator import memo, pipeline
 from generator.config import Cells, Config
+from generator.disk import Spool
 from generator.model import Site, Source, Vault
 from tests.test_cases import NotAsked
 
@@ -62,9 +63,10 @@ def test_a_page_is_made_again_where_an_edit_shows(edit: dict[str, str | None], t
     edited = notes | edit
     clean = pipeline.build(vault_of(edited), config, memo.Plain(), memo.Plain(), NotAsked())
     before = pipeline.build(vault_of(notes), config, memo.Memo(store), memo.Plain(), NotAsked())
-    after = pipeline.build(vault_of(edited), config, memo.Memo(store), memo.Plain(), NotAsked())
+    spool = Spool(tmp_path)
+    after = pipeline.build(vault_of(edited), config, memo.Memo(store), memo.Plain(), NotAsked(), files=spool)
     assert before.files != after.files
-    assert after.files == clean.files
+    assert dict(after.files) == clean.files
     store.close()
 
 

@@ -416,6 +416,18 @@ def test_a_remembering_memo_needs_no_store_the_second_time(store: SqliteStore, t
     assert len(CALLS) == 2
 
 
+def test_of_many_results_only_some_exist_at_a_time(store: SqliteStore) -> None:
+    numbers = list(range(1200))
+    for caller in (Plain(), Memo(store, version="1")):
+        CALLS.clear()
+        results = caller.each(double, numbers, by=list(map(str, numbers)))
+        assert next(results) == 0
+        assert 0 < len(CALLS) < len(numbers)
+        assert list(results) == [2 * number for number in numbers[1:]]
+    assert list(Memo(store, version="1").each(double, numbers, by=list(map(str, numbers))))[-1] == 2398
+    assert len(CALLS) == len(numbers)
+
+
 def test_a_stored_value_of_another_shape_is_computed_again(store: SqliteStore) -> None:
     Memo(store, version="1").map(times, [1, 2], 3, "n")
     with sqlite3.connect(store._file) as other:

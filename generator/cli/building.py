@@ -174,8 +174,11 @@ def made(
     # Here, so that an unchanged garden imports no parser and no template, and that others can work meanwhile.
     from generator import pipeline
 
+    files = disk.Spool(loaded.cache_dir)
     with memo.undisturbed():
-        site = pipeline.build(vault, loaded.config, call, workers, executor, progress.stage, progress.ran)
+        site = pipeline.build(
+            vault, loaded.config, call, workers, executor, progress.stage, progress.ran, files
+        )
     if not write:
         return Built(vault, site, None)
     with progress.stage("publish"):

@@ -34,6 +34,7 @@ from generator.disk.moves import (
     write,
 )
 from generator.disk.site import publish
+from generator.disk.spool import Spool
 from generator.disk.stage import Published, PublishError
 from generator.disk.tree import MANIFEST, is_whole, tree_hash, verify
 from generator.disk.vault import NOTE_SUFFIXES, fingerprint, scan
@@ -46,6 +47,7 @@ __all__ = [
     "Locked",
     "PublishError",
     "Published",
+    "Spool",
     "create",
     "document",
     "fingerprint",

@@ -8,6 +8,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from generator.disk.files import contains, is_hidden, reason, sha256, visible
@@ -72,7 +73,7 @@ def _wanted(
     site: Site, vault_dir: Path, assets: Sequence[Asset], exclude: Sequence[Path]
 ) -> dict[str, Wanted]:
     wanted = {
-        str(path): Wanted(hashlib.sha256(data).hexdigest(), len(data), data)
+        str(path): Wanted(hashlib.sha256(data).hexdigest(), len(data), partial(site.files.__getitem__, path))
         for path, data in site.files.items()
     }
     known = {asset.path: asset for asset in assets}

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +38,12 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file that the new site has: its digest and size, and its bytes or where to copy them from."""
+    """A file that the new site has: its digest and size, and what gives its bytes or where to copy them
+    from."""
 
     digest: str
     size: int
-    data: bytes | None
+    data: Callable[[], bytes] | None
     origin: str = ""
 
 
@@ -129,7 +130,7 @@ class Stage:
         few = len(new) <= 32
         for path, item in new.items():
             self._write(path, item, self._durable and few)
-        self._write(MANIFEST, Wanted("", len(manifest), manifest), self._durable and few)
+        self._write(MANIFEST, Wanted("", len(manifest), lambda: manifest), self._durable and few)
         if self._durable and not few:
             _sync(self._handles[0])
 
@@ -147,7 +148,7 @@ class Stage:
         handle = os.open(f"{self._place}/{path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             if item.data is not None:
-                write_all(handle, item.data)
+                write_all(handle, item.data())
             elif _copy(item.origin, handle) != item.digest:
                 raise PublishError(f"{item.origin} changed while the site was built; build again")
             if hasattr(os, "fchmod"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Protocol
 
 from generator.memo.beside import begin
@@ -17,6 +18,14 @@ from generator.memo.team import FEW, R, compute, name_of, returns, undisturbed
 
 def _always(result: object) -> bool:
     return True
+
+
+_PART = 500
+"""So many results are worked at before they are stored, or used and forgotten."""
+
+
+def _parts(items: Sequence[R]) -> Iterator[Sequence[R]]:
+    return (items[i : i + _PART] for i in range(0, len(items), _PART))
 
 
 class Caller(Protocol):
@@ -32,6 +41,10 @@ class Caller(Protocol):
         keep: Callable[[R], bool] = _always,
         by: Sequence[str] | None = None,
     ) -> tuple[R, ...]: ...
+
+    def each(
+        self, function: Callable[..., R], items: Sequence[Any], *shared: object, by: Sequence[str]
+    ) -> Iterator[R]: ...
 
     def begin(self, function: Callable[..., R], *args: object) -> Callable[[], R]: ...
 
@@ -55,6 +68,13 @@ class Plain:
     ) -> tuple[R, ...]:
         """`function(item, *shared)` for each of `items`, in order."""
         return tuple(result for result, _ in compute(function, items, shared, self._jobs))
+
+    def each(
+        self, function: Callable[..., R], items: Sequence[Any], *shared: object, by: Sequence[str]
+    ) -> Iterator[R]:
+        """As `map`, but only some of the results exist at a time."""
+        for part in _parts(items):
+            yield from self.map(function, part, *shared)
 
     def begin(self, function: Callable[..., R], *args: object) -> Callable[[], R]:
         """`function(*args)`, worked at beside what follows. What is returned waits for the result."""
@@ -100,17 +120,39 @@ class Memo:
         of item `i` and of what is shared that its result depends on; without it, that is all of both."""
         with undisturbed():
             keys = self._keys(function, items, shared) if by is None else self._keys(function, by, ())
-            known = self._known(function, keys)
-            missing = [i for i, key in enumerate(keys) if key not in known]
-            fresh = compute(function, [items[i] for i in missing], shared, self._jobs, flat=True)
-            self._keep(function, [keys[i] for i in missing], fresh, keep)
-            new = {i: result for i, (result, _) in zip(missing, fresh, strict=True)}
-            results = tuple(new[i] if i in new else known[key] for i, key in enumerate(keys))
+            results = tuple(chain.from_iterable(self._in_parts(function, items, shared, keys, keep)))
         if self._remember:
             self._recent[name_of(function)] = {
                 key: result for key, result in zip(keys, results, strict=True) if keep(result)
             }
-        return typing.cast(tuple[R, ...], results)
+        return results
+
+    def each(
+        self, function: Callable[..., R], items: Sequence[Any], *shared: object, by: Sequence[str]
+    ) -> Iterator[R]:
+        """As `map`, but only some of the results exist at a time, unless this memo remembers them."""
+        if self._remember:
+            yield from self.map(function, items, *shared, by=by)
+            return
+        for part in self._in_parts(function, items, shared, self._keys(function, by, ()), _always):
+            yield from part
+
+    def _in_parts(
+        self,
+        function: Callable[..., R],
+        items: Sequence[Any],
+        shared: tuple[object, ...],
+        keys: Sequence[str],
+        keep: Callable[[R], bool],
+    ) -> Iterator[list[R]]:
+        """The results, a part of them at a time: one part is stored while the next is worked at."""
+        for these, some in zip(_parts(keys), _parts(items), strict=True):
+            known = self._known(function, these)
+            missing = [i for i, key in enumerate(these) if key not in known]
+            fresh = compute(function, [some[i] for i in missing], shared, self._jobs, flat=True)
+            self._keep(function, [these[i] for i in missing], fresh, keep)
+            new = {i: result for i, (result, _) in zip(missing, fresh, strict=True)}
+            yield [new[i] if i in new else known[key] for i, key in enumerate(these)]
 
     def begin(self, function: Callable[..., R], *args: object) -> Callable[[], R]:
         """`function(*args)`, not remembered, worked at beside what follows. What is returned waits for the

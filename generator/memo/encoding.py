@@ -44,7 +44,8 @@ def encode(value: object, kind: Any = None) -> bytes:
     if kind is bytes:
         return typing.cast(bytes, value)
     dump = codec(kind).dump
-    text = json.dumps(dump(value) if dump else value, ensure_ascii=False, separators=(",", ":"))
+    data = dump(value) if dump else value
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=_base64)
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -58,7 +59,7 @@ def decode(data: bytes, kind: Any) -> Any:
 def flatten(value: object, kind: Any) -> bytes:
     """`value` for another process, or another run, of this same generator: quicker to make and to read than
     what `encode` makes. Like JSON, marshal's data of these types holds nothing that could be run."""
-    dump = None if kind is bytes else codec(kind).dump
+    dump = codec(kind).dump
     plain: Any = dump(value) if dump else value
     return marshal.dumps(plain, _NO_REFERENCES)
 
@@ -69,7 +70,7 @@ def unflatten(data: bytes, kind: Any) -> Any:
 
 
 def _loaded(read: Callable[[], Any], kind: Any) -> Any:
-    load = None if kind is bytes else codec(kind).load
+    load = codec(kind).load
     try:
         value = read()
         return load(value) if load else value
@@ -102,12 +103,21 @@ def codec(kind: Any) -> Codec:
     if kind is Html:
         return Codec(str, Html)
     if kind is bytes:
-        return Codec(lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode)
+        return Codec(None, _bytes)
     if kind is object:
         return Codec(_native, None)
     if is_dataclass(kind):
         return _dataclass_codec(typing.cast(type, kind))
     return _generic_codec(kind)
+
+
+def _base64(value: Any) -> str:
+    """Bytes, of which JSON has none. TypeError for anything else."""
+    return base64.b64encode(value).decode("ascii")
+
+
+def _bytes(value: Any) -> bytes:
+    return value if value.__class__ is bytes else base64.b64decode(value, validate=True)
 
 
 def _native(value: Any) -> Any:
