@@ -102,7 +102,9 @@ def _state(loaded: config.Loaded) -> str:
     files = disk.fingerprint(loaded.notes_dir, ignore=settings.ignore, exclude=not_notes(loaded))
     mode = (options.no_exec, options.frozen, options.executor, options.sandbox)
     kept = disk.state(loaded.notes_dir / EVIDENCE)
-    return memo.digest((files, kept, settings, memo.code_version(), mode))
+    # No result depends on them, so they are no part of the code; where it is installed, they lie inside it.
+    parts = disk.state(Path(__file__).parent.parent.parent / "static")
+    return memo.digest((files, kept, settings, memo.code_version(), parts, mode))
 
 
 def _last(data: bytes | None) -> _Last | None:
