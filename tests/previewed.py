@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from generator.execution.processes import descendants
@@ -64,8 +65,8 @@ class Preview:
 
 
 @contextmanager
-def serving(made: Garden, *options: str) -> Iterator[Preview]:
-    command = [sys.executable, str(BUILD), "serve", "--port", "0", "--notes", str(made.notes), *options]
+def serving(made: Garden, *options: str, build: Path = BUILD) -> Iterator[Preview]:
+    command = [sys.executable, str(build), "serve", "--port", "0", "--notes", str(made.notes), *options]
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

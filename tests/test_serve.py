@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -18,7 +19,7 @@ from generator import disk
 from generator.execution.processes import descendants
 from generator.serve import Events, Places, server
 from tests.previewed import serving
-from tests.support import Garden, garden
+from tests.support import BUILD, Garden, garden
 
 
 @pytest.fixture
@@ -193,17 +194,36 @@ def test_what_is_saved_shows_whatever_happened_before(tmp_path: Path) -> None:
             preview.until(lambda: any("another build is at work" in line for line in preview.lines))
         preview.shows("while locked")
 
-
-def test_a_folder_that_is_gone_leaves_the_last_good_site_until_it_is_back(tmp_path: Path) -> None:
-    made = garden(tmp_path, {"index.md": "before", **{f"n{i}.md": "Text." for i in range(20)}})
-    with serving(made, "--no-exec") as preview:
         made.notes.rename(tmp_path / "aside")
         preview.until(lambda: "does not exist" in preview.heard[-1]["failed"])
-        assert "before" in preview.page() and "Text." in preview.page("n7.html")
+        assert "while locked" in preview.page() and "Other." in preview.page("other.html")
         (tmp_path / "aside").rename(made.notes)
         preview.until(lambda: not preview.heard[-1]["failed"])
-        preview.save("after")
-        preview.shows("after")
+        preview.save("after all")
+        preview.shows("after all")
+
+
+def test_what_pages_are_made_with_may_change_meanwhile(tmp_path: Path) -> None:
+    for name in ("generator", "templates", "static"):
+        shutil.copytree(BUILD.parent / name, tmp_path / name, ignore=shutil.ignore_patterns("vendor"))
+    shutil.copy(BUILD, tmp_path)
+    made = garden(tmp_path, {"index.md": "Text."})
+    with serving(made, "--no-exec", build=tmp_path / "build.py") as preview:
+
+        def change(path: str, old: str, new: str) -> None:
+            text = (tmp_path / path).read_text("utf-8")
+            assert old in text
+            made.write({path: text.replace(old, new)})
+
+        change("static/css/page.css", "box-sizing: border-box", "box-sizing: content-box")
+        preview.shows("box-sizing: content-box", "static/garden.css")
+        preview.until(lambda: preview.heard[-1].get("changed") == ["static/garden.css"])
+
+        change("templates/footer.html", "Recent changes", "{% nonsense %}")
+        preview.until(lambda: "bug" in preview.heard[-1]["failed"])
+        assert "Recent changes" in preview.page()
+        change("templates/footer.html", "{% nonsense %}", "What is new")
+        preview.shows("What is new")
 
 
 def test_an_interrupt_ends_it_and_all_that_it_started(tmp_path: Path) -> None:
