@@ -12,7 +12,7 @@ from generator import __version__, config
 COMMANDS = {
     "build": "build the site (the default)",
     "check": "build everything, write nothing, report what is wrong and what a gardener looks after",
-    "serve": "build, show the site on a local address, build again on each save",
+    "serve": "show the site on a local address while it is written: what is saved shows in open pages",
     "audit": "run cells again in other surroundings: which digits are stable",
     "accept": "write what came out into the notes, as a diff that is shown first",
     "verify": "run the cells of NOTE, or NOTE#label, again; without one, hold the site against its manifest",
@@ -33,6 +33,7 @@ examples:
   build.py explain covariance       would the cells of that note run again, and why
   build.py audit covariance         do its digits survive on another processor
   build.py accept --dry-run --new   what could be written behind the cells of all notes
+  build.py serve --port 8001        http://127.0.0.1:8001/, for this machine only; Ctrl-C ends it
   build.py new "Hopf algebra"       begin a note; "maths/Hopf algebra" puts it into a folder
   build.py rename old "New name" --dry-run
                                     what renaming a note would change, as a diff
