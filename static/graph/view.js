@@ -1,15 +1,20 @@
 // A graph on a canvas: panned, zoomed, dragged, hovered.
 //
-// What takes long to draw (ten thousand notes with their links) is drawn in slices into a second canvas, and
+// What takes long to draw (ten thousand notes with their links) is drawn in slices into a canvas that is not seen, and
 // while the reader moves, the latest finished picture moves with the pointer: every frame is cheap, and a
 // sharp picture follows as soon as one is ready. On a dense screen all of this is done with a quarter of the pixels
 // until the view has come to rest. A small graph is finished within its first slice, so it is always sharp.
+// Names, and what lights up under the pointer, lie on a canvas of their own above it: nothing else is drawn for them.
 
-const SLICE = 7; // milliseconds of a frame that drawing may take
+import { weaver } from "./web.js";
+
+const SLICE = 8; // milliseconds of a frame that drawing may take
+const SLIVER = 3; // and while the reader does something
 const CHUNK = 60; // links in one stroke: long paths take more than their share
+const DABS = 200; // notes between two looks at the clock
 const LIT = 400; // neighbours that light up; a hub has thousands
 const LABELS = 70;
-const HALO = 3; // pixels around a name
+const AROUND = Array.from({ length: 8 }, (_, i) => [1.5 * Math.cos(i * Math.PI / 4), 1.5 * Math.sin(i * Math.PI / 4)]);
 const TRIES = 700; // labels considered in a frame
 const NEAR = 8; // pixels around a note that belong to it
 const MOVED = 4; // pixels that make a drag of a click
@@ -21,10 +26,16 @@ const MOVED = 4; // pixels that make a drag of a click
  * another note (-1: none). `wheel(event)` says whether the wheel zooms.
  */
 export function view(canvas, graph, { style, open, hover, wheel, calm, centre = -1 }) {
-  const context = canvas.getContext("2d");
+  const ground = canvas.getContext("2d");
+  const top = document.createElement("canvas");
+  top.className = "graph-top";
+  top.setAttribute("aria-hidden", "true");
+  canvas.after(top);
+  const front = top.getContext("2d");
   const byDegree = [...graph.near.keys()].sort((a, b) => graph.degree[b] - graph.degree[a] || a - b);
   if (centre >= 0) byDegree.sort((a, b) => (b === centre) - (a === centre));
   const large = graph.count + graph.from.length > 3000;
+  const web = weaver();
   let width = 0;
   let height = 0;
   let dpr = 1; // pixels of the screen to one of the page
@@ -37,11 +48,12 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   let work = null; // the one that is being drawn
   let finished = 0; // how many have been drawn
   let drawn = ""; // what the canvas shows
+  let written = ""; // and the one above it
   let version = 0;
   let over = -1;
-  let dimmed = 0; // from 0 to 1: how far all but the hovered note and its neighbours have faded
   let asked = 0;
-  let last = 0;
+  let last = 0; // when the view moved
+  let touched = 0; // when it, or what is lit, changed
   let stopped = false;
 
   // -------------------------------------------------------------- measures
@@ -90,17 +102,19 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
 
   // -------------------------------------------------------------- drawing
 
-  function* scene(pen, at) {
+  function* scene(pen, at, grains) {
     const faint = styled.shown ? 0.25 : 1;
     const many = graph.from.length;
-    pen.lineWidth = large ? 0.6 : 0.9;
-    pen.strokeStyle = styled.soft;
-    pen.globalAlpha = (large ? Math.max(0.05, Math.min(0.4, 22 / Math.sqrt(many)) * Math.min(1.6, at.k / fitted) ** 0.5) : 0.42) * faint;
-    for (let start = 0; start < many; start += CHUNK) {
+    if (large) {
+      const alpha = Math.max(0.05, Math.min(0.4, 22 / Math.sqrt(many)) * Math.min(1.6, at.k / fitted) ** 0.5) * faint;
+      yield* web(pen, graph, at, { dense: grains, colour: styled.soft, alpha, thick: 0.6 });
+    } else {
+      pen.lineWidth = 0.9;
+      pen.strokeStyle = styled.soft;
+      pen.globalAlpha = 0.42 * faint;
       pen.beginPath();
-      for (let e = start; e < Math.min(many, start + CHUNK); e++) line(pen, graph.from[e], graph.to[e], at);
+      for (let e = 0; e < many; e++) line(pen, graph.from[e], graph.to[e], at);
       pen.stroke();
-      yield;
     }
     yield* dots(pen, at);
   }
@@ -125,7 +139,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
           if (x < -r || y < -r || x > width + r || y > height + r) continue;
           pen.moveTo(x + r, y);
           pen.arc(x, y, r, 0, 2 * Math.PI);
-          if (++waiting < 200) continue;
+          if (++waiting < DABS) continue;
           dab(pen, kind);
           waiting = 0;
           pen.beginPath();
@@ -158,9 +172,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     const wanted = moving() ? Math.min(1, dpr) : dpr;
     if (wanted === dense && canvas.width === Math.round(width * dense)) return;
     dense = wanted;
-    canvas.width = Math.round(width * dense);
-    canvas.height = Math.round(height * dense);
-    drawn = "";
+    for (const one of [canvas, top]) Object.assign(one, { width: Math.round(width * dense), height: Math.round(height * dense) });
+    drawn = written = "";
   }
 
   const alike = (a, b) => a && a.version === version && a.camera.k === b.k && a.camera.x === b.x && a.camera.y === b.y;
@@ -171,7 +184,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     if (same(picture, camera)) return true;
     if (!work || work.version !== version || (!same(work, camera) && !moving())) {
       const made = work?.canvas.width === canvas.width && work.canvas.height === canvas.height ? clean(work) : sheet();
-      work = { ...made, camera, version, steps: scene(made.pen, camera) };
+      work = { ...made, camera, version, steps: scene(made.pen, camera, made.dense) };
     }
     do {
       if (work.steps.next().done) {
@@ -184,7 +197,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       }
       // A canvas puts drawing off until it is looked at; without a look the clock would tell nothing.
       if (large) work.pen.getImageData(0, 0, 1, 1);
-    } while (performance.now() - from < SLICE);
+    } while (performance.now() - from < (from - touched < 150 ? SLIVER : SLICE));
     return false;
   }
 
@@ -206,74 +219,66 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   function put(from) {
     const scale = camera.k / from.camera.k;
     if (from.dense > dense) from.coarse ??= shrunk(from.canvas);
-    context.drawImage(from.dense > dense ? from.coarse : from.canvas, camera.x - from.camera.x * scale, camera.y - from.camera.y * scale, width * scale, height * scale);
+    ground.drawImage(from.dense > dense ? from.coarse : from.canvas, camera.x - from.camera.x * scale, camera.y - from.camera.y * scale, width * scale, height * scale);
   }
 
-  function frame(now) {
+  function frame() {
     asked = 0;
     if (stopped || !width) return;
-    const from = performance.now();
     grain();
-    const ready = advance(from);
-    const fading = fade(now);
-    if (!ready || fading) paint();
+    if (!advance(performance.now())) paint();
     // Where only the next picture is being drawn, there is nothing new to be seen.
-    const seen = [camera.k, camera.x, camera.y, finished, version, over, dimmed].join();
-    if (seen === drawn) return;
-    drawn = seen;
-    context.setTransform(dense, 0, 0, dense, 0, 0);
-    context.clearRect(0, 0, width, height);
-    context.globalAlpha = 1 - 0.8 * dimmed;
+    const seen = [camera.k, camera.x, camera.y, version].join();
+    if (drawn !== (drawn = `${seen} ${finished}`)) backdrop();
+    if (written !== (written = `${seen} ${over}`)) foreground();
+  }
+
+  function backdrop() {
+    ground.setTransform(dense, 0, 0, dense, 0, 0);
+    ground.clearRect(0, 0, width, height);
     // Beyond the edges of the latest picture the overview shows, blurred, rather than nothing.
     if (picture && overview && overview !== picture && !same(picture, camera) && overview.version === version) {
       const scale = camera.k / picture.camera.k;
       const [x, y] = [camera.x - picture.camera.x * scale, camera.y - picture.camera.y * scale];
-      context.save();
-      context.beginPath();
-      context.rect(0, 0, width, height);
-      context.rect(x, y, width * scale, height * scale);
-      context.clip("evenodd");
+      ground.save();
+      ground.beginPath();
+      ground.rect(0, 0, width, height);
+      ground.rect(x, y, width * scale, height * scale);
+      ground.clip("evenodd");
       put(overview);
-      context.restore();
+      ground.restore();
     }
     if (picture) put(picture);
-    context.globalAlpha = 1;
-    if (over >= 0 && dimmed > 0) lit(over);
-    labels();
   }
 
-  let faded = 0;
-  function fade(now) {
-    const wanted = over >= 0 ? 1 : 0;
-    const step = calm() ? 1 : Math.min(1, (now - faded) / 140);
-    faded = now;
-    if (dimmed === wanted) return false;
-    dimmed = wanted > dimmed ? Math.min(1, dimmed + step) : Math.max(0, dimmed - step);
-    return dimmed !== wanted;
+  function foreground() {
+    front.setTransform(dense, 0, 0, dense, 0, 0);
+    front.clearRect(0, 0, width, height);
+    canvas.classList.toggle("dimmed", over >= 0);
+    if (over >= 0) lit(over);
+    labels();
   }
 
   /** A note, its links and its neighbours, above the others. */
   function lit(i) {
-    context.globalAlpha = dimmed;
-    context.strokeStyle = styled.link;
-    context.lineWidth = 1.1;
-    context.globalAlpha = dimmed * (graph.degree[i] > 150 ? 0.35 : 0.75);
+    front.strokeStyle = styled.link;
+    front.lineWidth = 1.1;
+    front.globalAlpha = graph.degree[i] > 150 ? 0.35 : 0.75;
     const near = neighbours(i);
     for (let start = 0; start < near.length; start += CHUNK) {
-      context.beginPath();
-      for (const j of near.slice(start, start + CHUNK)) line(context, i, j, camera);
-      context.stroke();
+      front.beginPath();
+      for (const j of near.slice(start, start + CHUNK)) line(front, i, j, camera);
+      front.stroke();
     }
-    context.globalAlpha = dimmed;
+    front.globalAlpha = 1;
     for (const j of [...near, i]) {
       const [x, y] = [sx(j), sy(j)];
       if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
-      context.beginPath();
-      context.arc(x, y, size(j) + (j === i ? 1 : 0), 0, 2 * Math.PI);
-      dab(context, styled.of[j]);
+      front.beginPath();
+      front.arc(x, y, size(j) + (j === i ? 1 : 0), 0, 2 * Math.PI);
+      dab(front, styled.of[j]);
     }
     ring(i);
-    context.globalAlpha = 1;
   }
 
   let sorted = { of: -1, near: [] };
@@ -283,11 +288,11 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   }
 
   function ring(i) {
-    context.strokeStyle = styled.link;
-    context.lineWidth = 1.5;
-    context.beginPath();
-    context.arc(sx(i), sy(i), size(i) + 3.5, 0, 2 * Math.PI);
-    context.stroke();
+    front.strokeStyle = styled.link;
+    front.lineWidth = 1.5;
+    front.beginPath();
+    front.arc(sx(i), sy(i), size(i) + 3.5, 0, 2 * Math.PI);
+    front.stroke();
   }
 
   // -------------------------------------------------------------- labels
@@ -299,9 +304,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     const taken = large ? [] : [...graph.near.keys()].map(spot);
     let placed = 0;
     let tried = 0;
+    front.textBaseline = "middle";
     const most = large ? Math.min(LABELS, 14 + 10 * (camera.k / fitted)) : LABELS;
-    context.textBaseline = "middle";
-    context.lineJoin = "round";
     for (const i of focus ?? byDegree) {
       if (placed >= most || tried > TRIES) break;
       if (!focus && !shown(i)) continue;
@@ -317,34 +321,12 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     return Object.assign([x - r, y - r, x + r, y + r], { note: i });
   };
 
-  function write(pen, title, left, middle, strong) {
-    pen.textBaseline = "middle";
-    pen.lineJoin = "round";
-    pen.strokeStyle = styled.paper;
-    pen.globalAlpha = 0.86;
-    pen.lineWidth = 3.5;
-    pen.strokeText(title, left, middle);
-    pen.globalAlpha = 1;
-    pen.fillStyle = strong ? styled.strong : styled.ink;
-    pen.fillText(title, left, middle);
-  }
-
-  const pictures = new Map(); // names as they were written: letters with a halo take long
-
-  function pictured(title, font, w, px) {
-    const known = `${dense} ${title} ${font}`;
-    if (!pictures.has(known)) {
-      if (pictures.size >= 4 * LABELS) pictures.clear();
-      const made = document.createElement("canvas");
-      made.width = Math.ceil((w + 2 * HALO) * dense);
-      made.height = Math.ceil(2 * px * dense);
-      const pen = made.getContext("2d");
-      pen.setTransform(made.width / (w + 2 * HALO), 0, 0, made.height / (2 * px), 0, 0);
-      pen.font = font;
-      write(pen, title, HALO, px, false);
-      pictures.set(known, made);
-    }
-    return pictures.get(known);
+  /** A name, and a halo around it: itself in the colour of the paper, all around, since a stroke takes ten times as long. */
+  function write(title, left, middle, strong) {
+    front.fillStyle = styled.paper;
+    for (const [x, y] of AROUND) front.fillText(title, left + x, middle + y);
+    front.fillStyle = strong ? styled.strong : styled.ink;
+    front.fillText(title, left, middle);
   }
 
   const widths = new Map();
@@ -354,8 +336,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     const px = strong ? 15 : Math.min(14, 11.5 + 0.16 * Math.sqrt(graph.degree[i]) * 2);
     const font = `${strong ? "italic " : ""}${px.toFixed(1)}px ${styled.font}`;
     const known = `${title} ${font}`;
-    context.font = font;
-    if (!widths.has(known)) widths.set(known, context.measureText(title).width);
+    front.font = font;
+    if (!widths.has(known)) widths.set(known, front.measureText(title).width);
     const w = widths.get(known);
     const gap = size(i) + 5;
     const places = [[x + gap, y], [x - gap - w, y], [x - w / 2, y + gap + px * 0.5], [x - w / 2, y - gap - px * 0.5]];
@@ -365,8 +347,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       if (taken.some((other) => other.note !== i && box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       taken.push(box);
       if (large) taken.push(spot(i));
-      if (large && !strong) context.drawImage(pictured(title, font, w, px), left - HALO, middle - px, w + 2 * HALO, 2 * px);
-      else write(context, title, left, middle, strong);
+      write(title, left, middle, strong);
       return true;
     }
     return false;
@@ -385,7 +366,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   }
 
   function stir() {
-    last = performance.now();
+    last = touched = performance.now();
     paint();
     // The last picture of a movement is drawn when it has ended.
     if (large) setTimeout(paint, 140);
@@ -436,7 +417,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     version += 1;
     picture = overview = work = null;
     if (asked) cancelAnimationFrame(asked);
-    frame(performance.now());
+    frame();
   }
 
   // -------------------------------------------------------------- pointers and keys
@@ -465,8 +446,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     over = i;
     canvas.classList.toggle("pointing", i >= 0);
     hover(i);
-    faded = performance.now();
-    stir();
+    touched = performance.now();
+    paint();
   }
 
   canvas.addEventListener("pointerdown", (event) => {
@@ -507,7 +488,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     graph.x[i] = (place.x - camera.x) / camera.k;
     graph.y[i] = (place.y - camera.y) / camera.k;
     point(i);
-    if (!large) version += 1; // a large one is drawn anew when the note is let go
+    written = ""; // its links follow at once; a large map is drawn anew when the note is let go
+    if (!large) version += 1;
     paint();
   }
 
@@ -563,7 +545,6 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     /** Colours, kinds or filters have changed. */
     restyle() {
       styled = style();
-      pictures.clear();
       version += 1;
       paint();
     },
@@ -577,6 +558,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     stop() {
       stopped = true;
       sizes.disconnect();
+      top.remove();
     },
   };
 }

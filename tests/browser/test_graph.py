@@ -53,6 +53,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 Visitor = Callable[..., Visit]
 
+CANVAS = ".graph canvas[role='img']"
+
 INKED = """(canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   let count = 0;
@@ -83,21 +85,21 @@ def opened(visit: Visitor, url: str, **options: Any) -> Visit:
     page.locator("section.graph").evaluate(
         "(s) => s.scrollIntoView({ block: 'center', behavior: 'instant' })"
     )
-    expect(page.locator(".graph canvas")).to_be_visible()
+    expect(page.locator(CANVAS)).to_be_visible()
     page.wait_for_function(f"() => ({INKED})(document.querySelector('.graph canvas')) > 200")
     return seen
 
 
 def note_in_colour(page: Page) -> tuple[float, float]:
     """A place in the window where a note lies on the map."""
-    canvas = page.locator(".graph canvas")
+    canvas = page.locator(CANVAS)
     box, place = canvas.bounding_box(), canvas.evaluate(COLOURED)
     assert box and place
     return box["x"] + place["x"], box["y"] + place["y"] + 3
 
 
 def drawn(page: Page) -> str:
-    data: str = page.locator(".graph canvas").evaluate("(canvas) => canvas.toDataURL()")
+    data: str = page.locator(CANVAS).evaluate("(canvas) => canvas.toDataURL()")
     return data
 
 
@@ -110,7 +112,7 @@ def changes(page: Page, before: str) -> None:
 def test_the_map_is_reached_from_every_page_and_nothing_complains(built: Served, visit: Visitor) -> None:
     seen = visit(built.url + "deep/gamma.html")
     seen.page.get_by_role("link", name="Map", exact=True).click()
-    expect(seen.page.locator(".graph canvas")).to_be_visible()
+    expect(seen.page.locator(CANVAS)).to_be_visible()
     assert seen.page.url == built.url + "graph.html"
     assert not seen.complaints
     assert all(address.startswith(built.url) for address in seen.requests)
@@ -137,7 +139,7 @@ def test_the_map_is_fetched_only_when_it_is_about_to_be_seen(built: Served, visi
     seen.page.wait_for_load_state("networkidle")
     assert not [address for address in seen.requests if "map.json" in address]
     seen.page.locator("section.graph").scroll_into_view_if_needed()
-    expect(seen.page.locator(".graph canvas")).to_be_visible()
+    expect(seen.page.locator(CANVAS)).to_be_visible()
     assert len([address for address in seen.requests if "map.json" in address]) == 1
 
 
@@ -148,7 +150,7 @@ def test_a_note_without_links_has_no_map(built: Served, visit: Visitor) -> None:
 
 def test_wheel_buttons_and_keys_move_the_map(built: Served, visit: Visitor) -> None:
     page = opened(visit, built.url + "graph.html").page
-    canvas = page.locator(".graph canvas")
+    canvas = page.locator(CANVAS)
     steps: list[Callable[[], Any]] = [
         lambda: (canvas.hover(position={"x": 20, "y": 20}), page.mouse.wheel(0, -200)),
         lambda: page.get_by_role("button", name="Closer").click(),
@@ -164,7 +166,7 @@ def test_wheel_buttons_and_keys_move_the_map(built: Served, visit: Visitor) -> N
 
 def test_dragging_moves_the_view_and_dragging_a_note_moves_the_note(built: Served, visit: Visitor) -> None:
     page = opened(visit, built.url + "graph.html").page
-    box = page.locator(".graph canvas").bounding_box()
+    box = page.locator(CANVAS).bounding_box()
     assert box
     x, y = note_in_colour(page)
     for start, to in (((box["x"] + 15, box["y"] + 15), (60, 40)), ((x + 60, y + 40), (-90, 70))):
@@ -204,9 +206,15 @@ def test_a_click_opens_the_note(built: Served, visit: Visitor) -> None:
 
 def test_hovering_lights_up_neighbours_and_dims_the_rest(built: Served, visit: Visitor) -> None:
     page = opened(visit, built.url + "graph.html").page
-    before = drawn(page)
+    canvas, above = page.locator(CANVAS), page.locator(".graph-top")
+    before, names = drawn(page), above.evaluate("(canvas) => canvas.toDataURL()")
     page.mouse.move(*note_in_colour(page))
-    changes(page, before)
+    expect(canvas).to_have_css("opacity", "0.2")
+    assert above.evaluate("(canvas) => canvas.toDataURL()") != names
+    assert drawn(page) == before, "a map is not drawn anew for what lies above it"
+    page.mouse.move(5, 5)
+    expect(canvas).to_have_css("opacity", "1")
+    assert above.evaluate("(canvas) => canvas.toDataURL()") == names
 
 
 def test_filters_by_tag_and_text_say_what_is_left(built: Served, visit: Visitor) -> None:
@@ -239,7 +247,7 @@ def test_light_and_dark_have_their_own_colours(built: Served, visit: Visitor) ->
 
 def test_the_map_is_crisp_on_a_dense_screen(built: Served, visit: Visitor) -> None:
     page = opened(visit, built.url + "graph.html", device_scale_factor=2).page
-    canvas = page.locator(".graph canvas")
+    canvas = page.locator(CANVAS)
     assert canvas.evaluate("(canvas) => canvas.width / canvas.clientWidth") == pytest.approx(2, abs=0.01)
 
 
@@ -262,7 +270,7 @@ def test_a_large_map_is_coarse_while_it_moves_and_crisp_at_rest(built: Served, v
     shutil.copytree(built.folder, folder, ignore=shutil.ignore_patterns("large"))
     (folder / "graph/map.json").write_text(json.dumps(large), "utf-8")
     page = opened(visit, built.url + "large/graph.html", device_scale_factor=2).page
-    canvas = page.locator(".graph canvas")
+    canvas = page.locator(CANVAS)
     grain = "(canvas) => canvas.width / canvas.clientWidth"
     assert canvas.evaluate(grain) == pytest.approx(2, abs=0.01)
     page.evaluate(
@@ -280,6 +288,35 @@ def test_a_large_map_is_coarse_while_it_moves_and_crisp_at_rest(built: Served, v
     page.wait_for_function("() => window.grains.includes(1) && window.grains.at(-1) === 2")
 
 
+def test_the_links_of_a_large_map_are_drawn_where_they_lie_and_no_further_than_the_canvas(
+    built: Served, visit: Visitor
+) -> None:
+    page = visit(built.url + "all.html").page
+    rows = page.evaluate(
+        """async () => {
+          const { weaver } = await import("/static/graph/web.js");
+          const pen = new OffscreenCanvas(40, 90).getContext("2d");
+          const [x, y] = [[5, 30, -60, 100, 50, 60], [70, 70, -60, 100, 0, 90]];
+          const graph = { x, y, from: [0, 2, 4], to: [1, 3, 5] };
+          const ink = { dense: 2, colour: "rgb(200 0 0)", alpha: 0.5, thick: 0.25 };
+          const links = weaver();
+          for (const step of links(pen, graph, { k: 0.5, x: 0, y: 0 }, ink)); // as large as the graph
+          for (const step of links(pen, graph, { k: 0.5, x: 0, y: 0 }, ink)); // nothing of the first is left
+          const { data } = pen.getImageData(0, 0, 40, 90);
+          const alphas = [...data].filter((_, i) => i % 4 === 3);
+          return Array.from({ length: 90 }, (_, row) => alphas.slice(40 * row, 40 * (row + 1)));
+        }"""
+    )
+    level = {(x, 70) for x in range(5, 30)}
+    slanting = {(x, x) for x in range(38)}
+    inked = {(x, y) for y, row in enumerate(rows) for x, alpha in enumerate(row) if alpha}
+    assert inked == level | slanting
+    assert {rows[y][x] for x, y in level} == {
+        64
+    }  # a quarter: half the colour, half a pixel thick on the screen
+    assert all(rows[y][x] > 64 for x, y in slanting)
+
+
 def test_around_a_note_lies_what_is_one_two_or_three_links_away(built: Served, visit: Visitor) -> None:
     page = opened(visit, built.url + "beta.html").page
     page.locator(".graph-list summary").click()
@@ -294,7 +331,7 @@ def test_around_a_note_lies_what_is_one_two_or_three_links_away(built: Served, v
 
 def test_a_map_in_a_note_does_not_catch_the_wheel(built: Served, visit: Visitor) -> None:
     page = opened(visit, built.url + "beta.html", viewport={"width": 1200, "height": 500}).page
-    page.locator(".graph canvas").hover()
+    page.locator(CANVAS).hover()
     before = page.evaluate("() => scrollY")
     page.mouse.wheel(0, -150)
     page.wait_for_function("(before) => scrollY < before", arg=before)
@@ -310,4 +347,4 @@ def test_a_note_that_joins_the_page_later_has_its_map(built: Served, visit: Visi
       document.querySelector("main").prepend(article);
       article.dispatchEvent(new CustomEvent("note-added", { bubbles: true }));
     }""")
-    expect(page.locator(".graph canvas")).to_be_visible()
+    expect(page.locator(CANVAS)).to_be_visible()
