@@ -63,7 +63,7 @@ def main() -> None:
     outputs go to a terminal."""
     requests, answers = sys.stdin, sys.stdout
     sys.stdout = sys.stderr  # Nothing but answers may get between answers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _go_on)
     signal.signal(signal.SIGTERM, _end)
     try:
         told = json.loads(requests.readline())
@@ -258,8 +258,13 @@ def _failure(error: Exception | str, code: int) -> Message:
     return {"kind": "failed", "message": str(error), "code": code, "err": f"build.py: error: {error}\n"}
 
 
+def _go_on(*_: object) -> None:
+    """An interrupt that comes too late. It is not ignored as the system does it: what is started would
+    inherit that, and cells are asked to stop by such a signal."""
+
+
 def _interrupt(*_: object) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _go_on)
     raise Interrupted
 
 
@@ -269,7 +274,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, _go_on)
 
 
 # ---------------------------------------------------------------- cells

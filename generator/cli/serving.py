@@ -267,8 +267,8 @@ class _Preview:
             return code
         self._blind = True
         if self._events.state["failed"] != message:
-            self._events.say(failed=message, running=0)
             self._due["check"] = time.monotonic() + _CHECK  # It may have been something that passes.
+        self._events.say(failed=message, running=0)
         return None
 
     def _died(self) -> int | None:
