@@ -35,7 +35,7 @@ function listen() {
   if (document.hidden || source) return;
   source = new EventSource("/_garden/events");
   source.addEventListener("message", ({ data }) => heard(JSON.parse(data)));
-  source.addEventListener("error", () => say("The preview has ended."));
+  source.addEventListener("error", () => say({ ended: true }));
 }
 
 // A browser has few connections to one place: tabs in the background keep none, and catch up when they are shown.
@@ -55,7 +55,7 @@ function heard({ session, build, changed, failed, running }) {
     const next = changed && before === `${session}-${build - 1}`;
     work = work.then(() => update(next ? new Set(changed) : null)).catch(() => location.reload());
   }
-  return say(failed ? `This is the last good site. ${failed}` : running ? `Cells of ${running === 1 ? "1 note" : `${running} notes`} are running…` : "");
+  return say({ failed, running, ended: false });
 }
 
 // ---------------------------------------------------------------- what has changed
@@ -113,7 +113,8 @@ function remap(section) {
 async function renew(place) {
   const mine = !place.dataset.ids; // the page itself, and not a pane that was added
   const page = mine ? await own() : await fetched(place.dataset.slug);
-  if (!page) return undefined; // its file is gone; what it said stays to be read
+  if (mine) say({ gone: !page });
+  if (!page) return undefined; // what it said stays to be read
   if (mine && (framing(page) !== frame || place.querySelector("table.ledger"))) return location.reload();
   const find = (root) => root.querySelector(row ? "article.note" : "main") ?? root;
   const panes = row && (await import("/static/panes.js"));
@@ -233,9 +234,15 @@ Object.assign(bar.style, {
   background: "var(--paper-raised)", color: "var(--ink)", borderTop: "2px solid var(--warn)", overflowWrap: "anywhere",
 });
 
-/** Says something at the bottom of the window until there is nothing to say. */
-function say(text) {
-  bar.textContent = text;
-  if (!text) bar.remove();
+const state = { ended: false, failed: "", gone: false, running: 0 };
+
+/** Says at the bottom of the window how things are, until there is nothing to say. */
+function say(change) {
+  const { ended, failed, gone, running } = Object.assign(state, change);
+  bar.textContent = ended ? "The preview has ended."
+    : failed ? `This is the last good site. ${failed}`
+    : gone ? "This page is not in the site any more. If its note should be, the terminal says why it is not."
+    : running ? `Cells of ${running === 1 ? "1 note" : `${running} notes`} are running…` : "";
+  if (!bar.textContent) bar.remove();
   else if (!bar.isConnected) document.body.append(bar);
 }

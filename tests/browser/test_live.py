@@ -67,7 +67,14 @@ def test_a_save_changes_a_page_and_leaves_scroll_panes_and_focus_alone(
         expect(page.locator(".site-title")).to_have_text("A new name")
         expect(page.locator("#garden-preview")).to_have_count(0)
         assert not page.evaluate("window.kept")
-        assert not seen.complaints
+        page.goto(f"{preview.url}third.html")
+        made.write({"notes/Third.md": b"\xff"})  # no text, and so no note
+        expect(page.locator("#garden-preview")).to_contain_text("not in the site any more")
+        expect(page.locator("article")).to_contain_text("Now longer.")
+        made.write({"notes/Third.md": "# Third\n\nMended.\n"})
+        expect(page.locator("article")).to_contain_text("Mended.")
+        expect(page.locator("#garden-preview")).to_have_count(0)
+        assert [text for text in seen.complaints if "404" not in text] == []
 
 
 def test_a_page_is_shown_before_its_cells_have_run_and_their_outputs_come_by_themselves(
