@@ -402,11 +402,13 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What parsing one source gives."""
+    """What parsing one source gives. `digest` is that of all it was made from: two of the same digest differ
+    at most in the address that the note was given afterwards."""
 
     note: Note
     spans: Spans = Spans()
     problems: tuple[Problem, ...] = ()
+    digest: str = ""
 
 
 # ---------------------------------------------------------------- links, resolved

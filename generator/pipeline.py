@@ -7,7 +7,7 @@ is a plain one; both must give the same bytes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -195,7 +195,7 @@ def _apart(parsed: list[Parsed]) -> tuple[tuple[Parsed, ...], list[Problem]]:
 # ---------------------------------------------------------------- from notes to a garden
 
 
-def resolved(parsed: Iterable[Parsed], vault: Vault) -> Garden:
+def resolved(parsed: Collection[Parsed], vault: Vault) -> Garden:
     """The garden with every link led somewhere, and nothing run."""
     notes = {one.note.slug: one.note for one in parsed}
     spans = {one.note.slug: one.spans for one in parsed}
@@ -207,7 +207,8 @@ def resolved(parsed: Iterable[Parsed], vault: Vault) -> Garden:
     backlinks = links.backlinks(tuple(notes.values()), resolutions)
     assets = {asset.path: asset for asset in vault.assets}
     uses = claims.uses(notes, resolutions)
-    return Garden(notes, spans, resolutions, backlinks, {}, {}, {}, {}, assets, uses=uses)
+    digests = {one.note.slug: one.digest for one in parsed}
+    return Garden(notes, spans, resolutions, backlinks, {}, {}, {}, {}, assets, uses=uses, digests=digests)
 
 
 def run(garden: Garden, executor: Executor, report: Report | None = None) -> Garden:
@@ -226,7 +227,10 @@ def mentioned(garden: Garden, call: Caller) -> Garden:
     notes = garden.notes.values()
     known = mentions.names(notes)
     names = ingredients.digest([(note.slug, note.title, note.aliases) for note in notes])
-    by = [names + ingredients.digest((note.slug, note.body, _linked(garden, note.slug))) for note in notes]
+    by = [
+        names + ingredients.digest((slug, garden.digests[slug], _linked(garden, slug)))
+        for slug in garden.notes
+    ]
     found = call.map(mentions_in, list(garden.notes), garden, known, by=by)
     return replace(garden, mentions=mentions.gather(found, _MENTIONS))
 

@@ -18,6 +18,7 @@ from generator.markdown.places import Places
 from generator.markdown.raw import Raw
 from generator.markdown.references import References
 from generator.markdown.text import Text
+from generator.memo import digest
 from generator.model import Parsed, Problem, Source, Span
 from generator.syntax import frontmatter
 from generator.syntax.parser import parser
@@ -56,7 +57,8 @@ def parse(source: Source, dialect: Dialect = Dialect()) -> Parsed:
         created=properties.created or source.created,
         modified=properties.modified or source.modified,
     )
-    return Parsed(dated, gathered.spans(), (*problems, *head_problems, *gathered.problems))
+    found = (*problems, *head_problems, *gathered.problems)
+    return Parsed(dated, gathered.spans(), found, digest((source, dialect)))
 
 
 def _without_marks(source: Source) -> tuple[str, list[Problem]]:

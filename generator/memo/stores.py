@@ -157,7 +157,7 @@ class SqliteStore:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._used: set[str] = set()
+        self._used: dict[str, int] = {}  # and the build at which each was last marked as used
         self._connection: sqlite3.Connection | None = None
         self._pending: frozenset[str] = frozenset()
         self._wait: Callable[[], int] | None = None
@@ -175,11 +175,12 @@ class SqliteStore:
         for start in range(0, len(keys), 500):
             part = keys[start : start + 500]
             marks = ",".join("?" * len(part))
-            for key, data in self._ask(f"select key, value from entry where key in ({marks})", part):
+            query = f"select key, value, used from entry where key in ({marks})"
+            for key, data, used in self._ask(query, part):
                 value = _opened(key, data)
                 if value is not None:
                     found[key] = value
-        self._used.update(found)
+                    self._used[key] = used if isinstance(used, int) else 0  # it has no seal
         return found
 
     def put_many(self, entries: Mapping[str, bytes]) -> None:
@@ -209,8 +210,8 @@ class SqliteStore:
         self._settle()
         number = 1 + self._number("select coalesce(max(number), 0) from build")
         half = number - max(1, builds // 2)
-        renew = f"update entry set used = {number:d} where key = ? and used <= {half:d}"
-        self._change([(renew, [(key,) for key in self._used])])
+        renew = f"update entry set used = {number:d} where key = ?"
+        self._change([(renew, [(key,) for key, used in self._used.items() if used <= half])])
         old = self._number("select count(*) from entry where used <= ?", number - builds)
         forget = ("delete from entry where used <= ?", [(number - builds,)] if old else [])
         self._change([forget, ("delete from build", [()]), ("insert into build values (?)", [(number,)])])

@@ -61,7 +61,8 @@ class Garden:
     `resolutions` are parallel to the note's links, `verdicts` to its cells. `backlinks` are pairs of
     source and index of the link in it, in the order of the sources' paths. `mentions` and `related` leave
     out the notes that have none, and so do `uses` (the cells of other notes that run before a note's own),
-    `values` (parallel to the note's) and `risks` (the failed cells that it stands on).
+    `values` (parallel to the note's) and `risks` (the failed cells that it stands on). `digests` are those of
+    what the notes were made from.
     """
 
     notes: Mapping[Slug, Note]
@@ -78,6 +79,7 @@ class Garden:
     uses: Mapping[Slug, tuple[Place, ...]] = field(default_factory=dict)
     values: Mapping[Slug, tuple[Derived, ...]] = field(default_factory=dict)
     risks: Mapping[Slug, tuple[Risk, ...]] = field(default_factory=dict)
+    digests: Mapping[Slug, str] = field(default_factory=dict)
 
 
 def out_of(slug: str) -> OutPath:

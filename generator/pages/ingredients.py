@@ -18,8 +18,10 @@ from generator.memo import flatten
 from generator.model import Found, Slug
 from generator.pages.garden import Garden, settled
 
+_STOOD_FOR = frozenset(("assets", "notes", "spans"))
+"""What the digest of a note's source and its links stand for."""
 _OWN = frozenset(
-    ("notes", "spans", "resolutions", "backlinks", "results", "problems", "mentions", "related", "values")
+    ("digests", "resolutions", "backlinks", "results", "problems", "mentions", "related", "values")
 )
 """What a garden knows of a note that no other page shows, unless it shows the note's own text."""
 
@@ -31,7 +33,7 @@ def digests(garden: Garden, config: Config) -> list[str]:
 
     @cache
     def own(slug: Slug) -> bytes:
-        return _hash(*_facts(slug, known.values()))
+        return _hash(_bytes(slug), *_facts(slug, known.values()))
 
     @cache
     def named(slug: Slug) -> bytes:
@@ -60,7 +62,9 @@ def digests(garden: Garden, config: Config) -> list[str]:
 @cache
 def _writers() -> dict[str, Callable[[object], bytes]]:
     """How what a garden knows of a note becomes bytes, by the name of the field."""
-    kinds = {name: get_args(kind)[1] for name, kind in get_type_hints(Garden).items() if name != "assets"}
+    kinds = {
+        name: get_args(kind)[1] for name, kind in get_type_hints(Garden).items() if name not in _STOOD_FOR
+    }
     return {name: partial(flatten, kind=kind) for name, kind in kinds.items()}
 
 
