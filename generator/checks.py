@@ -7,7 +7,7 @@ whole garden: where links lead, and what became of the cells.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from generator.model import (
     Ambiguous,
@@ -279,7 +279,20 @@ def as_data(problem: Problem) -> dict[str, object]:
 
 def as_json(value: object) -> str:
     """JSON that is safe inside HTML as well, and the same on every machine."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False)
+    return _safe(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=False))
+
+
+def as_rows(tables: Mapping[str, Sequence[object]]) -> str:
+    """The same for lists of many small values, a line for each: a fifth of the time, and shorter."""
+    rows = {name: ",\n".join(map(_ROW.encode, values)) for name, values in tables.items()}
+    lists = (f"{json.dumps(name)}: [\n{text}\n]" for name, text in rows.items())
+    return _safe("{" + ",\n".join(lists) + "}\n")
+
+
+_ROW = json.JSONEncoder(ensure_ascii=False)
+
+
+def _safe(text: str) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

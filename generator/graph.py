@@ -45,7 +45,7 @@ class Wanted:
 
 def document(
     notes: Iterable[Note], grades: Mapping[Slug, str], edges: Iterable[Edge], missing: Iterable[Wanted]
-) -> dict[str, object]:
+) -> dict[str, list[object]]:
     """`graph.json`, as data. `notes`, `edges` and `missing` stay in the order given; a note without a grade
     has `""`. `href` is relative to the root of the site."""
     graph = _document_graph(notes, grades, edges)

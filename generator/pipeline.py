@@ -383,12 +383,12 @@ def map_files(
     garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted], call: Caller
 ) -> tuple[tuple[OutPath, str], ...]:
     """The graph for programs, and the map of it."""
-    document = checks.as_json(graph_document(garden, edges, missing))
+    document = checks.as_rows(graph_document(garden, edges, missing))
     drawn = atlas.document(garden, atlas.pairs(garden), call)
     return (OutPath("graph.json"), document), (atlas.MAP, drawn)
 
 
-def graph_document(garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted]) -> dict[str, object]:
+def graph_document(garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted]) -> dict[str, list[object]]:
     """`graph.json`, as the contract has it."""
     return graph.document(tuple(garden.notes.values()), garden.grades, edges, missing)
 
