@@ -4,7 +4,7 @@
 // while the reader moves, the latest finished picture moves with the pointer: every frame is cheap, and a
 // sharp picture follows as soon as one is ready. On a dense screen all of this is done with a quarter of the pixels
 // until the view has come to rest. A small graph is finished within its first slice, so it is always sharp.
-// Names, and what lights up under the pointer, lie on a canvas of their own above it: nothing else is drawn for them.
+// What lights up under the pointer lies on a canvas of its own above it: nothing else is drawn for it.
 
 import { weaver } from "./web.js";
 
@@ -12,6 +12,7 @@ const SLICE = 8; // milliseconds of a frame that drawing may take
 const SLIVER = 3; // and while the reader does something
 const CHUNK = 60; // links in one stroke: long paths take more than their share
 const DABS = 200; // notes between two looks at the clock
+const REST = 120; // milliseconds after which nothing moves any more
 const LIT = 400; // neighbours that light up; a hub has thousands
 const LABELS = 70;
 const AROUND = Array.from({ length: 8 }, (_, i) => [1.5 * Math.cos(i * Math.PI / 4), 1.5 * Math.sin(i * Math.PI / 4)]);
@@ -40,6 +41,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   let height = 0;
   let dpr = 1; // pixels of the screen to one of the page
   let dense = 1; // and of the canvas, just now
+  let above = 1; // and of the one above it
   let camera = { k: 1, x: 0, y: 0 }; // screen = world · k + (x, y)
   let fitted = 1; // the k at which everything is seen
   let styled = style();
@@ -167,13 +169,21 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     return { canvas: made, pen, dense, coarse: null };
   }
 
-  /** Coarse while the view moves, then fine; whoever sets the size of a canvas wipes it. */
+  /** Coarse while something moves, then fine. */
   function grain() {
-    const wanted = moving() ? Math.min(1, dpr) : dpr;
-    if (wanted === dense && canvas.width === Math.round(width * dense)) return;
-    dense = wanted;
-    for (const one of [canvas, top]) Object.assign(one, { width: Math.round(width * dense), height: Math.round(height * dense) });
-    drawn = written = "";
+    const coarse = Math.min(1, dpr);
+    dense = moving() ? coarse : dpr;
+    if (sized(canvas, dense)) drawn = "";
+    above = busy() ? coarse : dpr;
+    if (sized(top, above)) written = "";
+  }
+
+  /** Gives a canvas so many pixels to one of the page, which wipes it; true if it had others. */
+  function sized(one, grains) {
+    const [w, h] = [Math.round(width * grains), Math.round(height * grains)];
+    if (one.width === w && one.height === h) return false;
+    Object.assign(one, { width: w, height: h });
+    return true;
   }
 
   const alike = (a, b) => a && a.version === version && a.camera.k === b.k && a.camera.x === b.x && a.camera.y === b.y;
@@ -197,12 +207,13 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       }
       // A canvas puts drawing off until it is looked at; without a look the clock would tell nothing.
       if (large) work.pen.getImageData(0, 0, 1, 1);
-    } while (performance.now() - from < (from - touched < 150 ? SLIVER : SLICE));
+    } while (performance.now() - from < (busy() ? SLIVER : SLICE));
     return false;
   }
 
   // While the view moves, a picture begun is finished: it will be off by a little, which moving hides.
-  const moving = () => large && performance.now() - last < 120;
+  const moving = () => large && performance.now() - last < REST;
+  const busy = () => large && performance.now() - touched < REST;
 
   function clean(old) {
     old.pen.clearRect(0, 0, width, height);
@@ -249,14 +260,18 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       ground.restore();
     }
     if (picture) put(picture);
+    if (centre >= 0) ring(ground, centre);
+    labels(ground, byDegree);
   }
 
   function foreground() {
-    front.setTransform(dense, 0, 0, dense, 0, 0);
-    front.clearRect(0, 0, width, height);
+    top.hidden = over < 0;
     canvas.classList.toggle("dimmed", over >= 0);
-    if (over >= 0) lit(over);
-    labels();
+    if (over < 0) return;
+    front.setTransform(above, 0, 0, above, 0, 0);
+    front.clearRect(0, 0, width, height);
+    lit(over);
+    labels(front, [over, ...neighbours(over)], true);
   }
 
   /** A note, its links and its neighbours, above the others. */
@@ -278,7 +293,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       front.arc(x, y, size(j) + (j === i ? 1 : 0), 0, 2 * Math.PI);
       dab(front, styled.of[j]);
     }
-    ring(i);
+    ring(front, i);
   }
 
   let sorted = { of: -1, near: [] };
@@ -287,32 +302,30 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     return sorted.near;
   }
 
-  function ring(i) {
-    front.strokeStyle = styled.link;
-    front.lineWidth = 1.5;
-    front.beginPath();
-    front.arc(sx(i), sy(i), size(i) + 3.5, 0, 2 * Math.PI);
-    front.stroke();
+  function ring(pen, i) {
+    pen.strokeStyle = styled.link;
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    pen.arc(sx(i), sy(i), size(i) + 3.5, 0, 2 * Math.PI);
+    pen.stroke();
   }
 
   // -------------------------------------------------------------- labels
 
-  /** Names by importance, each where no other is in its way; more of them the closer one looks. */
-  function labels() {
-    if (centre >= 0 && over < 0) ring(centre);
-    const focus = over >= 0 ? [over, ...neighbours(over)] : null;
+  /** Names in this order, each where no other is in its way; more of them the closer one looks. */
+  function labels(pen, notes, all = false) {
     const taken = large ? [] : [...graph.near.keys()].map(spot);
     let placed = 0;
     let tried = 0;
-    front.textBaseline = "middle";
+    pen.textBaseline = "middle";
     const most = large ? Math.min(LABELS, 14 + 10 * (camera.k / fitted)) : LABELS;
-    for (const i of focus ?? byDegree) {
+    for (const i of notes) {
       if (placed >= most || tried > TRIES) break;
-      if (!focus && !shown(i)) continue;
+      if (!all && !shown(i)) continue;
       const [x, y] = [sx(i), sy(i)];
       if (x < 0 || y < 0 || x > width || y > height) continue;
       tried += 1;
-      if (name(i, x, y, taken, i === over || i === centre)) placed += 1;
+      if (name(pen, i, x, y, taken, i === over || i === centre)) placed += 1;
     }
   }
 
@@ -322,22 +335,22 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   };
 
   /** A name, and a halo around it: itself in the colour of the paper, all around, since a stroke takes ten times as long. */
-  function write(title, left, middle, strong) {
-    front.fillStyle = styled.paper;
-    for (const [x, y] of AROUND) front.fillText(title, left + x, middle + y);
-    front.fillStyle = strong ? styled.strong : styled.ink;
-    front.fillText(title, left, middle);
+  function write(pen, title, left, middle, strong) {
+    pen.fillStyle = styled.paper;
+    for (const [x, y] of AROUND) pen.fillText(title, left + x, middle + y);
+    pen.fillStyle = strong ? styled.strong : styled.ink;
+    pen.fillText(title, left, middle);
   }
 
   const widths = new Map();
 
-  function name(i, x, y, taken, strong) {
+  function name(pen, i, x, y, taken, strong) {
     const title = graph.titles[i].length > 42 ? `${graph.titles[i].slice(0, 40).trimEnd()}…` : graph.titles[i];
     const px = strong ? 15 : Math.min(14, 11.5 + 0.16 * Math.sqrt(graph.degree[i]) * 2);
     const font = `${strong ? "italic " : ""}${px.toFixed(1)}px ${styled.font}`;
     const known = `${title} ${font}`;
-    front.font = font;
-    if (!widths.has(known)) widths.set(known, front.measureText(title).width);
+    pen.font = font;
+    if (!widths.has(known)) widths.set(known, pen.measureText(title).width);
     const w = widths.get(known);
     const gap = size(i) + 5;
     const places = [[x + gap, y], [x - gap - w, y], [x - w / 2, y + gap + px * 0.5], [x - w / 2, y - gap - px * 0.5]];
@@ -347,7 +360,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       if (taken.some((other) => other.note !== i && box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       taken.push(box);
       if (large) taken.push(spot(i));
-      write(title, left, middle, strong);
+      write(pen, title, left, middle, strong);
       return true;
     }
     return false;
@@ -366,10 +379,14 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
   }
 
   function stir() {
-    last = touched = performance.now();
+    last = performance.now();
+    touch();
+  }
+
+  function touch() {
+    touched = performance.now();
     paint();
-    // The last picture of a movement is drawn when it has ended.
-    if (large) setTimeout(paint, 140);
+    if (large) setTimeout(paint, REST + 20); // the last picture of a movement is drawn when it has ended
   }
 
   function about(x, y, factor) {
@@ -405,7 +422,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     const box = canvas.getBoundingClientRect();
     if (!box.width || (box.width === width && box.height === height && devicePixelRatio === dpr)) return;
     const centred = width ? { x: (width / 2 - camera.x) / camera.k, y: (height / 2 - camera.y) / camera.k, zoom: camera.k / fitted } : null;
-    [width, height, dpr, dense] = [box.width, box.height, devicePixelRatio, 0];
+    [width, height, dpr] = [box.width, box.height, devicePixelRatio];
     grain();
     const all = whole();
     fitted = all.k;
@@ -446,8 +463,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     over = i;
     canvas.classList.toggle("pointing", i >= 0);
     hover(i);
-    touched = performance.now();
-    paint();
+    touch();
   }
 
   canvas.addEventListener("pointerdown", (event) => {

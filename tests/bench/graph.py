@@ -43,10 +43,10 @@ def gaps(page: Page, what: Any) -> list[float]:
 
 
 def pan(page: Page) -> None:
-    page.mouse.move(720, 500)
+    page.mouse.move(120, 240)  # a corner, where there are no notes: one that is dragged moves alone
     page.mouse.down(button="left")
     for i in range(120):
-        page.mouse.move(720 + 2 * i % 300, 500 + i)
+        page.mouse.move(120 + 2 * i % 300, 240 + i)
         page.wait_for_timeout(8)
     page.mouse.up()
 
