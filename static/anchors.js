@@ -3,8 +3,8 @@
 import { onNotes } from "./notes.js";
 
 onNotes((root) => {
-  const pane = root.closest?.(".pane");
   for (const heading of root.querySelectorAll(".note-body > :is(h2, h3, h4, h5, h6)[id]")) {
+    const pane = heading.closest(".pane");
     const link = document.createElement("a");
     link.className = "anchor";
     const name = heading.id.slice(pane?.dataset.ids?.length ?? 0);

@@ -121,11 +121,22 @@ async function renew(place) {
   const old = find(made.get(place));
   const fresh = find(page);
   const copy = panes ? panes.fitted(place, page) : document.importNode(fresh, true);
-  still(place, () => patch(find(place), old, fresh, copy));
+  const headings = [...place.querySelectorAll(HEADINGS)];
+  still(place, () => {
+    patch(find(place), old, fresh, copy);
+    if ([...place.querySelectorAll(HEADINGS)].some((heading, i) => heading !== headings[i])) retrace(place);
+  });
   made.set(place, page);
   panes?.refreshed(place, page);
   if (!panes) document.title = page.title;
   return undefined;
+}
+
+const HEADINGS = ".note-body :is(h2, h3, h4, h5, h6)";
+
+/** Has the table of contents follow the headings that are there now. */
+function retrace(place) {
+  for (const toc of place.querySelectorAll("nav.toc")) put(toc.parentNode, [toc], [toc.cloneNode(true)], toc.nextSibling);
 }
 
 async function own() {
@@ -153,18 +164,22 @@ function patch(live, old, fresh, copy) {
   while (end < most - start && before.at(-1 - end).isEqualNode(after.at(-1 - end))) end += 1;
   if (start + end === Math.max(before.length, after.length)) return undefined;
   const [shownNow, copies] = [[...live.childNodes], [...copy.childNodes]];
-  if (shownNow.length !== before.length) return put(live, shownNow, copies); // a script has added something
+  if (!alike(live, old)) return put(live, shownNow, copies);
   const stop = before.length - end;
   if (before.length !== after.length) {
     return put(live, shownNow.slice(start, stop), copies.slice(start, copies.length - end), shownNow[stop]);
   }
   for (let i = start; i < stop; i += 1) {
     if (before[i].isEqualNode(after[i])) continue;
-    const alike = before[i].nodeType === Node.ELEMENT_NODE && [after[i], shownNow[i]].every((one) => one.nodeName === before[i].nodeName);
-    if (alike && before[i].localName !== "pre") patch(shownNow[i], before[i], after[i], copies[i]);
+    if (alike(shownNow[i], before[i]) && after[i].nodeName === before[i].nodeName) patch(shownNow[i], before[i], after[i], copies[i]);
     else put(live, [shownNow[i]], [copies[i]], shownNow[i + 1]);
   }
   return undefined;
+}
+
+/** Whether a live element is still what it was made as: a script may have put something into it, or around it. */
+function alike(live, old) {
+  return live.nodeType === Node.ELEMENT_NODE && live.nodeName === old.nodeName && live.childNodes.length === old.childNodes.length;
 }
 
 /**

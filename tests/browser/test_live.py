@@ -74,6 +74,16 @@ def test_a_save_changes_a_page_and_leaves_scroll_panes_and_focus_alone(
         made.write({"notes/Third.md": "# Third\n\nMended.\n"})
         expect(page.locator("article")).to_contain_text("Mended.")
         expect(page.locator("#garden-preview")).to_have_count(0)
+
+        # After all these changes the page is what it would be if it were loaded anew.
+        text = "# Third\n\n## One\n\nMended.\n\n## Two\n\n```js\n1\n```\n\n> [!note]- Folded\n> $x$\n"
+        made.write({"notes/Third.md": text})
+        expect(page.locator("#two")).to_be_visible()
+        made.write({"notes/Third.md": text.replace("Two", "Second").replace("Mended", "Really mended")})
+        expect(page.locator("#second .anchor")).to_have_count(1)
+        changed = page.locator("article .note-body").inner_html()
+        page.reload()
+        expect(page.locator("article .note-body")).to_have_js_property("innerHTML", changed)
         assert [text for text in seen.complaints if "404" not in text] == []
 
 
