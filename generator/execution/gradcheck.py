@@ -1,9 +1,10 @@
 """Watching derivatives: which functions a note differentiates, and where.
 
 `jax.grad` and its like are wrapped before a cell can import them. What they return remembers its first call:
-the function, the arguments, the line. Nothing else happens while cells run: the derivative is computed as
-ever, and a later call costs one look at a flag. When all cells have run, and nothing that happens can be
-seen any more, `replay` repeats each call in double precision.
+the function, the arguments, the line. `jax.jvp`, `vjp` and `linearize` differentiate at once: the first call
+of each for a function is remembered. Nothing else happens while cells run: the derivative is computed as
+ever, and a later call costs one look at a flag, or at what is remembered. When all cells have run, and
+nothing that happens can be seen any more, `replay` repeats each call in double precision.
 
 A call inside `jit`, `vmap` or another derivative has arguments without values. Those of `vmap` and of
 derivatives carry their values along; for the others the outermost call of JAX is remembered, which has
@@ -35,6 +36,8 @@ Json = dict[str, Any]
 Place = Callable[[types.FrameType | None], tuple[int, int]]
 
 NAMES = ("grad", "value_and_grad", "jacfwd", "jacrev", "jacobian", "hessian")
+AT_ONCE = ("jvp", "vjp", "linearize")
+"""Differentiate a function where they are called, with respect to all its arguments."""
 IN_A_CELL = 16
 """As many functions are checked in a cell,"""
 ON_A_LINE = 3
@@ -152,12 +155,12 @@ class Watcher:
     # ------------------------------------------------------------ wrapping
 
     def _wrap(self, jax: types.ModuleType) -> None:
-        for name in NAMES:
+        for name in (*NAMES, *AT_ONCE):
             original = getattr(jax, name, None)
             if not isinstance(original, types.FunctionType):
                 continue
             self.originals[name] = original
-            watched = self._watched(name, original)
+            watched = (self._at_once if name in AT_ONCE else self._watched)(name, original)
             # Also where it comes from: there `pickle` looks it up, and finds the same thing.
             home = sys.modules.get(original.__module__)
             for module in {id(m): m for m in (jax, home) if m}.values():
@@ -172,6 +175,26 @@ class Watcher:
             if _is_jax(sys._getframe(1)):
                 return made
             return self._followed(name, original, args, kwargs, made)
+
+        return transform
+
+    def _at_once(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(original)
+
+        @functools.wraps(original)
+        def transform(*args: Any, **kwargs: Any) -> Any:
+            # JAX makes its gradients of this one, so that it must step aside at once.
+            if _is_jax(sys._getframe(1)) or not (self.active or self.wanted):
+                return original(*args, **kwargs)
+            try:
+                given = signature.bind(*args, **kwargs)
+                primals = tuple(given.arguments["primals"])
+                options = {"has_aux": True} if given.arguments.get("has_aux") else {}
+                watch = _Watch(name, original, (given.arguments["fun"],), options, original)
+            except Exception:  # JAX says it better.
+                return original(*args, **kwargs)
+            watch.made = lambda *_: original(*args, **kwargs)
+            return self._called(watch, primals, {})
 
         return transform
 
@@ -272,7 +295,7 @@ class Watcher:
 
 
 class _Watch:
-    """One function that `grad` or its like has returned."""
+    """One function that `grad` or its like has returned, or one call of `jvp` or its like."""
 
     __slots__ = ("args", "attempts", "done", "kwargs", "made", "name", "original")
 
@@ -288,6 +311,8 @@ class _Watch:
         return self.args[0] if self.args else self.kwargs.get("fun")
 
     def call(self) -> Call:
+        if self.name in AT_ONCE:
+            return Call(self.name, self.fun, dict(self.kwargs))
         options = dict(inspect.signature(self.original).bind(*self.args, **self.kwargs).arguments)
         return Call(self.name, options.pop("fun"), options)
 

@@ -282,9 +282,11 @@ class Case:
 
     def _take_apart(self) -> None:
         util = self.jax.tree_util
-        argnums = self.call.options.get("argnums", 0)
-        self.single = isinstance(argnums, int)
         count = len(self.call.args)
+        argnums = self.call.options.get("argnums", 0)
+        if self.call.name in gradcheck.AT_ONCE:
+            argnums = tuple(range(count))
+        self.single = isinstance(argnums, int)
         chosen = [n % count for n in ([argnums] if self.single else argnums)] if count else []
         leaves: list[Any] = []
         self.structures, self.owned = [], {}
@@ -352,11 +354,54 @@ class Case:
         if self.call.name in ("grad", "value_and_grad"):
             value, slopes = self.originals["value_and_grad"](fun, **options)(*args, **kwargs)
             return (value[0] if self.aux else value), self._contracted(self._own(slopes), along)
+        if self.call.name in gradcheck.AT_ONCE:
+            return self._slope_at_once(fun, args, along)
         name = "jacrev" if self.call.name == "hessian" else self.call.name
         made = self.originals[name](fun, **options)(*args, **kwargs)
         out = fun(*args, **kwargs)
         columns = self._columns(out[0] if self.aux else out, made[0] if self.aux else made)
         return self._weighed(out[0] if self.aux else out), self._contracted(columns, along)
+
+    def _slope_at_once(self, fun: Any, args: tuple[Any, ...], along: Sequence[Any]) -> tuple[Any, Any]:
+        """See `slope`, for what differentiates where it is called."""
+        original, options = self.originals[self.call.name], self.call.options
+        if self.call.name == "vjp":
+            out, pull, *_ = original(fun, *args, **options)
+            leaves, structure = self.jax.tree_util.tree_flatten(out)
+            if any(_is_complex(x) for x in (*self.moved, *self._numbers(out))):
+                raise Skip("a derivative of complex numbers that goes backwards has no one meaning to test")
+            weights = iter(self._weights(self._numbers(out)))
+            back = [self._cotangent(leaf, weights) for leaf in leaves]
+            found = pull(self.jax.tree_util.tree_unflatten(structure, back))
+            return self._weighed(out), self._contracted(self._own(found), along)
+        tangents = self._tangents(args, along)
+        if self.call.name == "jvp":
+            out, moving, *_ = original(fun, args, tangents, **options)
+        else:
+            out, push, *_ = original(fun, *args, **options)
+            moving = push(*tangents)
+        return self._weighed(out), self._weighed(moving)
+
+    def _cotangent(self, leaf: Any, weights: Iterator[Any]) -> Any:
+        jnp = self.jax.numpy
+        if not _moves(leaf):
+            return self.np.zeros(jnp.shape(leaf), self.jax.dtypes.float0)
+        return jnp.broadcast_to(jnp.asarray(next(weights), jnp.result_type(leaf)), jnp.shape(leaf))
+
+    def _tangents(self, args: tuple[Any, ...], along: Sequence[Any]) -> tuple[Any, ...]:
+        """Tangents of all arguments: those of what moves, and none of the rest."""
+        moving = dict(zip(self.places, along, strict=True))
+
+        def tangent(i: int) -> Any:
+            if i in moving:
+                return moving[i]
+            return self.np.zeros(self.np.shape(self.leaves[i]), self.jax.dtypes.float0)
+
+        found = []
+        for n in range(len(args)):
+            leaves = list(map(tangent, self.owned[n]))
+            found.append(self.jax.tree_util.tree_unflatten(self.structures[n], leaves))
+        return tuple(found)
 
     def _own(self, tree: Any) -> list[Any]:
         """Of a tree like the arguments that are differentiated, the leaves of those that move."""

@@ -128,6 +128,12 @@ def ours(notes: int, environment: Environment) -> None:
     assert all(verdict.grade == "ran" for verdict in verdicts), verdicts
 
 
+def changed(zygote: Zygote, notes: int) -> None:
+    """One note of which nothing is known, after all others, in a process that is there already."""
+    one = note(notes)
+    assert all(result.status == "ok" for result in zygote.run([one])[0].results)
+
+
 def forget_runs(environment: Environment) -> None:
     """Keep what JAX has compiled, and nothing else."""
     for file in Path(environment.cache).glob("memo.sqlite*"):
@@ -192,6 +198,9 @@ class Round:
             self.time(f"ours, unchanged, {words}", ours, notes, here)
             forget_runs(here)
             self.time(f"ours, warm, no sandbox, {words}", ours, notes, replace(here, sandbox="off"))
+        with Zygote(here) as zygote:
+            zygote.run([note(n) for n in range(notes)])
+            self.time("ours, one note that is new, process kept", changed, zygote, notes)
 
     def builds(self, notes: int) -> None:
         folder = self.folder / "garden"

@@ -29,7 +29,7 @@ from tests.bench import wrong
 
 NOTES = Path(__file__).parents[2] / "notes"
 LIMITS = Limits(cell_seconds=120, note_seconds=900)
-_DIFFERENTIATES = re.compile(r"\b(grad|value_and_grad|jacfwd|jacrev|jacobian|hessian)\(")
+_DIFFERENTIATES = re.compile(r"\b(grad|value_and_grad|jacfwd|jacrev|jacobian|hessian|jvp|vjp|linearize)\(")
 _TRIES = 8
 _TOGETHER = 7
 _COSTLY = 4

@@ -125,6 +125,15 @@ HELD = (
     "grad(lambda x: jnp.sum(lax.scan(lambda s, i: (s * x + i, 0), start, xs)[0]))(0.5)",
     "grad(lambda x: 2 * x if x > 0 else x)(1.0)",
     "grad(lambda x: jnp.sum(x.astype(jnp.float32) ** 2))(jnp.arange(3.0))",
+    "jax.jvp(loss, (jnp.ones(3), 2.0), (jnp.ones(3), 1.0))\n"
+    "jax.jvp(lambda n, x: {'a': n * x, 'b': (x, n)}, (3, 2.0), (np.zeros((), jax.dtypes.float0), 1.0))",
+    "out, pull = jax.vjp(lambda p, n: (p['x'] * jnp.sum(p['y']), n), {'x': jnp.ones(3), 'y': jnp.ones(2)}, 4)"
+    "\n"
+    "out, pull, aux = jax.vjp(lambda x: (jnp.sin(x), {'aux': x}), 1.0, has_aux=True)",
+    "out, push = jax.linearize(loss, jnp.ones(3), 2.0)\npush(jnp.ones(3), 1.0)",
+    "@jax.jit\ndef slope(x, v): return jax.jvp(jnp.tanh, (x,), (v,))[1] + jax.vjp(jnp.exp, x)[1](v)[0]\n"
+    "slope(0.3, 1.0)\njax.vmap(slope)(jnp.ones(2), jnp.ones(2))",
+    "jax.jvp(lambda z: z * jnp.conj(z) + z, (1 + 2j,), (1j,))",
     "k = 3.0\ndef scaled(x): return k * x**2\ngrad(scaled)(1.0)\nk = 'something else'",
 )
 
@@ -136,6 +145,7 @@ SKIPPED = {
     "grad(lambda x: x * np.random.rand())(1.0)": "same value twice",
     "grad(lambda a: jax.random.gamma(jax.random.key(0), a))(1.2)": "gamma variates",
     "grad(lambda n: 1.0 * n, allow_int=True)(3)": "whole numbers",
+    "jax.vjp(lambda z: z * jnp.conj(z), 1 + 2j)": "complex numbers",
     "grad(lambda x: jnp.sum(x.astype(jnp.bfloat16) ** 2))(jnp.arange(3.0))": "half precision",
     "@functools.partial(jax.jit, donate_argnums=0)\n"
     "def gone(x): return x - grad(lambda v: jnp.sum(v**2))(x)\ngone(jnp.ones(3))": "given away",
@@ -245,6 +255,31 @@ def test_what_is_not_checked_says_why(zygote_watching: Zygote) -> None:
         assert (check.outcome, why in check.why) == ("skipped", True), (code, check)
 
 
+WRONG = """
+@jax.custom_jvp
+def wave(x): return jnp.sin(3 * x)
+wave.defjvp(lambda p, t: (jnp.sin(3 * p[0]), 2.9 * jnp.cos(3 * p[0]) * t[0]))
+"""
+
+
+def test_derivatives_that_are_taken_where_they_are_called_are_refuted_as_well(
+    zygote_watching: Zygote,
+) -> None:
+    cells = (
+        "jax.jvp(wave, (0.2,), (1.0,))",
+        "jax.vjp(wave, 0.2)[1](1.0)",
+        "jax.linearize(lambda x: jnp.sum(wave(x)), jnp.linspace(0.1, 1, 3))[1](jnp.ones(3))",
+        "jax.vjp(bad, 1.0)",
+        "jax.jit(lambda x: jax.vjp(bad, x)[1](1.0))(1.0)",
+    )
+    head, *results = zygote_watching.run([program(HEAD + BAD + WRONG, *cells)])[0].results
+    assert head.status == "ok"
+    for code, result in zip(cells, results, strict=True):
+        (check,) = gradients(result)
+        name = next(name for name in ("jvp", "vjp", "linearize") if f"jax.{name}" in code)
+        assert (check.outcome, check.what.partition("(")[0]) == ("failed", name), (code, check)
+
+
 def test_a_line_that_makes_many_functions_is_checked_a_few_times_and_says_so(zygote_watching: Zygote) -> None:
     result = zygote_watching.run([program(HEAD + "for i in range(10): grad(lambda x: x * i)(1.0)")])[0]
     found = gradients(result.results[0])
@@ -263,6 +298,7 @@ def test_a_refuted_derivative_may_be_only_reported(watching: Environment) -> Non
 UNTOUCHED = (
     HEAD + "import inspect, pickle, random",
     "print([f.__name__ for f in (grad, value_and_grad, jax.jacfwd, jax.jacrev, jax.jacobian, jax.hessian)])\n"
+    "print(inspect.signature(jax.vjp), jax.jvp.__name__, jax.linearize.__doc__[:40])\n"
     "print(inspect.signature(grad), grad.__doc__ == jax.grad.__doc__, grad.__module__, grad.__qualname__)\n"
     "print(pickle.loads(pickle.dumps(grad)) is jax.grad, inspect.isfunction(grad), len(grad.__doc__))",
     "def loss(w, x):\n    'What is lost.'\n    return jnp.sum(jax.nn.relu(w @ x)) ** 2\n"
@@ -271,11 +307,13 @@ UNTOUCHED = (
     "w, x = jnp.linspace(-1, 1, 6).reshape(2, 3), jnp.arange(3.0)\nprint(jax.make_jaxpr(g)(w, x))\n"
     "print(jax.make_jaxpr(jax.jit(jax.vmap(grad(loss), (None, 0))))(w, jnp.ones((4, 3))))\n"
     "print(jax.make_jaxpr(lambda w: jax.hessian(loss)(w, x))(w))",
+    "print(jax.vjp(loss, w, x)[0], jax.jvp(loss, (w, x), (w, x)), jax.linearize(loss, w, x)[0])\n"
+    "print(jax.make_jaxpr(lambda w: jax.vjp(loss, w, x)[1](1.0))(w))\n"
     "print(g(w, x)); print(jax.jit(g)(w, x)); print(jax.hessian(loss)(w, x).sum())\n"
     "print(jax.jit(jax.vmap(grad(lambda v: v**2))).lower(jnp.ones(2)).as_text())",
     "print(np.random.rand(2), random.random(), jax.random.normal(jax.random.key(0), (2,)))\n"
     "print(jax.config.jax_enable_x64, jnp.ones(1).dtype, grad(jnp.sin)(1.0).dtype)",
-    Cell("grad(lambda v: jnp.dot(v, jnp.ones(4)))(jnp.ones(3))", "fails", CellOptions(raises="TypeError")),
+    Cell("jax.vjp(lambda v: jnp.dot(v, jnp.ones(4)), jnp.ones(3))", "fails", CellOptions(raises="TypeError")),
 )
 
 
@@ -312,7 +350,8 @@ def test_a_later_call_is_not_even_looked_at(zygote_watching: Zygote) -> None:
         "def trace(frame, event, argument):\n"
         "    if frame.f_code.co_filename.endswith('gradcheck.py'): lines.append(frame.f_code.co_name)\n"
         "sys.setprofile(trace)\nfor _ in range(5): g(1.0)\nsys.setprofile(None)\n"
-        "print(lines.count('derivative'), set(lines))"
+        # JAX itself calls `vjp` for it, which sees who calls and steps aside.
+        "print(lines.count('derivative'), set(lines) - {'transform', '_is_jax'})"
     )
     result = zygote_watching.run([program(code)])[0].results[0]
     assert "".join(o.text for o in result.outputs) == "10 {'derivative'}\n"
