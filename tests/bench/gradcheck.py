@@ -1,11 +1,11 @@
 """How well derivatives are checked: false alarms, wrong derivatives found, and what it costs.
 
-    python -m tests.bench gradcheck [--docs FOLDER] [--notes FOLDER] [--list]
+    python -m tests.bench gradcheck [--docs FOLDER] [--notes FOLDER] [--list] [--cost]
 
 `--docs` is a folder of MyST notebooks, such as `docs/` of a copy of JAX; every `.md` file in it that
-differentiates is run, with cells that fail on their own left out. `--notes` is a garden (this one, if it
-is not said). Then
-come derivatives that are wrong on purpose, each beside its right counterpart. `--list` names each check.
+differentiates is run, with cells that fail on their own left out. `--notes` is a garden (this one, if it is
+not said). Then come derivatives that are wrong on purpose, each beside its right counterpart, and in the end
+what checking costs, and what an audit does. `--list` names each check, `--cost` says only the last.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator import markdown
+from generator.execution.audit import elsewhere
 from generator.execution.protocol import Environment, Limits
 from generator.execution.zygote import Zygote
 from generator.model import Cell, Check, Program, ProgramResult, Slug, Source
@@ -146,7 +147,8 @@ def _said(executor: Zygote, codes: list[str]) -> Iterator[Check]:
 
 
 def of_cost(folder: Path) -> None:
-    """Time of the processor that the notes of a folder take, with and without checks, cold and warm."""
+    """Time of the processor that the notes of a folder take, with and without checks, cold and warm; and for
+    an audit, which runs them in other surroundings as well."""
     derived = sorted(programs(folder, "run"), key=_derivatives, reverse=True)[:_COSTLY]
     if not derived:
         return
@@ -158,6 +160,14 @@ def of_cost(folder: Path) -> None:
             without, _ = _cost(Environment(str(folder), str(plain), 1, LIMITS), derived)
             with_, count = _cost(Environment(str(folder), str(checked), 1, LIMITS, gradcheck="fail"), derived)
             print(f"| {state} | {without:.1f} | {with_:.1f} | {with_ / without:.2f} | {count} |")
+    print("\n| compilation cache | once, s | audit, s | × | surroundings |\n| --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as cache:
+        here = Environment(str(folder), cache, 1, LIMITS, gradcheck="fail")
+        everywhere = [here, *(there for _, there in elsewhere(here))]
+        for state in ("cold", "warm"):
+            once, *others = [_cost(one, derived)[0] for one in everywhere]
+            whole = once + sum(others)
+            print(f"| {state} | {once:.1f} | {whole:.1f} | {whole / once:.2f} | {len(everywhere)} |")
 
 
 def _derivatives(program: Program) -> int:
@@ -178,7 +188,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--docs", type=Path)
     parser.add_argument("--notes", type=Path, default=NOTES)
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--cost", action="store_true")
     given = parser.parse_args(arguments)
+    if given.cost:
+        of_cost(given.notes)
+        return
     with tempfile.TemporaryDirectory() as cache:
         if given.docs:
             table(of_folder(given.docs, "show", cache), "documentation", given.list)
