@@ -9,7 +9,8 @@ It has one thread, so that it can share its work among forked processes, and is 
 
 An answer says `kind`: `built`, with `written` and `removed` paths of the site and the number of notes that
 are `waiting` for their cells; `same`; `locked`; `failed`, with a `message` and an exit `code`; `interrupted`.
-`out` and `err` are what a person in front of the terminal should read.
+After one that is `built` there may come `said`: `out` and `err` are what a person in front of the terminal
+should read, which open pages do not wait for.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def main() -> None:
         folders = tuple(map(Path, told["folders"]))
         with Builder(told["arguments"], Path(told["home"]), folders, told["terminal"]) as builder:
             for number, line in enumerate(requests):
-                answers.write(json.dumps(builder.answer(json.loads(line))) + "\n")
-                answers.flush()
+                for answer in builder.answers(json.loads(line)):
+                    answers.write(json.dumps(answer) + "\n")
+                    answers.flush()
                 if number == 0:
                     _import_ahead()
     except (Ended, BrokenPipeError):
@@ -107,6 +109,7 @@ class Builder:
         self._last: tuple[config.Loaded, Vault] | None = None
         self._programs: tuple[Program, ...] = ()
         self._is_first = True
+        self._unsaid: Callable[[], Message] | None = None
 
     def __enter__(self) -> Builder:
         return self
@@ -115,6 +118,16 @@ class Builder:
         self._kept.close()
         if self._memory:
             self._memory.store.close()
+
+    def answers(self, request: Message) -> Iterator[Message]:
+        """Do what is asked, and then what can wait until that is told."""
+        yield self.answer(request)
+        if self._unsaid:
+            unsaid, self._unsaid = self._unsaid, None
+            try:
+                yield unsaid()
+            except Exception:
+                traceback.print_exc()
 
     def answer(self, request: Message) -> Message:
         """Do what is asked. Never raises for what may go wrong: that is an answer, too."""
@@ -198,16 +211,13 @@ class Builder:
             progress.clear()
         self._last, self._programs = (loaded, built.vault), built.site.programs
         self._is_first = self._is_first and bool(waiting)
-        out, err = self._said(loaded, built, memory.store, progress, len(waiting))
+        self._unsaid = lambda: self._said(loaded, built, memory.store, progress, len(waiting))
         published = built.published
         return {
             "kind": "built",
             "written": list(published.written) if published else [],
             "removed": list(published.removed) if published else [],
             "waiting": len(waiting),
-            "code": 0,
-            "out": out,
-            "err": err,
         }
 
     def _said(
@@ -217,11 +227,12 @@ class Builder:
         store: memo.SqliteStore,
         progress: Progress,
         waiting: int,
-    ) -> tuple[str, str]:
-        """What to say of a build on standard output and error; nothing yet while cells are waiting."""
+    ) -> Message:
+        """What to say of a build on standard output and error; next to nothing while cells are waiting."""
         if waiting:
             notes = "1 note" if waiting == 1 else f"{waiting} notes"
-            return "", f"build.py: shown in {progress.total():.2f} s; the cells of {notes} run now\n"
+            shown = f"build.py: shown in {progress.total():.2f} s; the cells of {notes} run now\n"
+            return {"kind": "said", "out": "", "err": shown}
         changed: tuple[changes.Change, ...] = ()
         if not loaded.options.no_exec:
             changed = changes.found(store, built.site.shown)
@@ -230,7 +241,7 @@ class Builder:
         out, err = _Stream(self._terminal), _Stream(self._terminal)
         with redirect_stdout(out), redirect_stderr(err):
             reports.report(loaded, building.said(built, changed), progress)
-        return out.getvalue(), err.getvalue()
+        return {"kind": "said", "out": out.getvalue(), "err": err.getvalue()}
 
 
 @dataclass(frozen=True, slots=True)

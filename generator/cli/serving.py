@@ -218,13 +218,16 @@ class _Preview:
         self._due["show"] = min(now + _QUIET, self._since + _WAIT) if many else now
 
     def _answered(self, answer: Message | None) -> int | None:
+        if answer:
+            sys.stdout.write(answer.get("out", ""))
+            sys.stdout.flush()
+            sys.stderr.write(answer.get("err", ""))
+            if answer["kind"] == "said":
+                return None
         doing, self._doing = self._doing, ""
         self._due.pop("force", None)
         if answer is None:
             return self._died()
-        sys.stdout.write(answer.get("out", ""))
-        sys.stdout.flush()
-        sys.stderr.write(answer.get("err", ""))
         if answer["kind"] == "built":
             self._built(answer)
         elif answer["kind"] == "locked":
