@@ -15,6 +15,7 @@ const DABS = 200; // notes between two looks at the clock
 const REST = 120; // milliseconds after which nothing moves any more
 const LIT = 400; // neighbours that light up; a hub has thousands
 const LABELS = 70;
+const HALO = 3; // pixels around a name
 const AROUND = Array.from({ length: 8 }, (_, i) => [1.5 * Math.cos(i * Math.PI / 4), 1.5 * Math.sin(i * Math.PI / 4)]);
 const TRIES = 700; // labels considered in a frame
 const NEAR = 8; // pixels around a note that belong to it
@@ -325,7 +326,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       const [x, y] = [sx(i), sy(i)];
       if (x < 0 || y < 0 || x > width || y > height) continue;
       tried += 1;
-      if (name(pen, i, x, y, taken, i === over || i === centre)) placed += 1;
+      if (name(pen, i, x, y, taken, i === centre || (pen === front && i === over))) placed += 1;
     }
   }
 
@@ -340,6 +341,25 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     for (const [x, y] of AROUND) pen.fillText(title, left + x, middle + y);
     pen.fillStyle = strong ? styled.strong : styled.ink;
     pen.fillText(title, left, middle);
+  }
+
+  const pictures = new Map(); // names that stay while the map moves are written once
+
+  function pictured(title, font, w, px) {
+    const known = `${dense} ${title} ${font}`;
+    if (!pictures.has(known)) {
+      if (pictures.size >= 4 * LABELS) pictures.clear();
+      const made = document.createElement("canvas");
+      made.width = Math.ceil((w + 2 * HALO) * dense);
+      made.height = Math.ceil(2 * px * dense);
+      const pen = made.getContext("2d");
+      pen.setTransform(made.width / (w + 2 * HALO), 0, 0, made.height / (2 * px), 0, 0);
+      pen.font = font;
+      pen.textBaseline = "middle";
+      write(pen, title, HALO, px, false);
+      pictures.set(known, made);
+    }
+    return pictures.get(known);
   }
 
   const widths = new Map();
@@ -360,7 +380,8 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
       if (taken.some((other) => other.note !== i && box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
       taken.push(box);
       if (large) taken.push(spot(i));
-      write(pen, title, left, middle, strong);
+      if (large && pen === ground) pen.drawImage(pictured(title, font, w, px), left - HALO, middle - px, w + 2 * HALO, 2 * px);
+      else write(pen, title, left, middle, strong);
       return true;
     }
     return false;
@@ -561,6 +582,7 @@ export function view(canvas, graph, { style, open, hover, wheel, calm, centre = 
     /** Colours, kinds or filters have changed. */
     restyle() {
       styled = style();
+      pictures.clear();
       version += 1;
       paint();
     },
