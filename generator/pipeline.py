@@ -388,7 +388,9 @@ def map_files(
     return (OutPath("graph.json"), document), (atlas.MAP, drawn)
 
 
-def graph_document(garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted]) -> dict[str, list[object]]:
+def graph_document(
+    garden: Garden, edges: list[graph.Edge], missing: list[graph.Wanted]
+) -> dict[str, list[object]]:
     """`graph.json`, as the contract has it."""
     return graph.document(tuple(garden.notes.values()), garden.grades, edges, missing)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import select
 import signal
 import time
@@ -104,7 +103,10 @@ def _reap() -> None:
 
 
 def confine(memory: int, file_size: int, open_files: int) -> None:
-    """Limit this process and its children; a limit that is already lower stays."""
+    """Limit this process and its children; a limit that is already lower stays. Raises ImportError where
+    there are none."""
+    import resource
+
     for what, limit in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, file_size),

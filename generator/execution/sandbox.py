@@ -23,7 +23,6 @@ Files can be read as far as the user may read them; without a network they get n
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import re
 import shutil
@@ -251,6 +250,8 @@ def _existing(paths: Iterable[str]) -> list[str]:
 
 def _raise_loopback() -> None:
     """A note may talk to itself: its loopback is its own."""
+    import fcntl  # here: other systems import this module, too
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
         fcntl.ioctl(made, 0x8914, struct.pack("16sh22x", b"lo", 1))
 

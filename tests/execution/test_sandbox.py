@@ -295,6 +295,16 @@ def test_a_kernel_in_a_fence_hears_interrupts_and_its_end_is_known(
     assert (tmp_path / "work" / "fine").exists()
 
 
+def test_what_runs_cells_can_be_imported_where_there_is_nothing_of_linux() -> None:
+    code = (
+        "import asyncio, subprocess, sys, tempfile\n"  # Python's own, which know where they really are.
+        "sys.platform = 'win32'\nsys.modules.update(fcntl=None, resource=None)\n"
+        "from generator.execution import fenced, local\nprint(fenced.found('auto', '.').why)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("this is not Linux\n", "")
+
+
 def test_without_a_sandbox_a_build_says_so_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.md").write_text("```{python}\n1 + 1  # => 2\n```\n")
